@@ -1,0 +1,80 @@
+"""Settings of the parts that all systems of a comparison share, and of the systems themselves."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+
+@dataclass
+class EncoderSettings:
+    """The image encoder; one set of weights for all systems."""
+
+    library: Literal["timm", "open_clip"] = "timm"
+    """Where the architecture comes from."""
+    name: str = "vit_tiny_patch16_224"
+    """The model's name in that library."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """Keyword arguments of the library's constructor, for instance ``img_size``, ``patch_size``, ``depth``."""
+    weights: str = "contrastive"
+    """``contrastive``: pretrained here on the training images and captions; ``random``; ``pretrained``: the
+    library's own weights for that name; or the path of a local checkpoint."""
+
+
+@dataclass
+class LanguageModelSettings:
+    """The decoder; one set of weights for all systems."""
+
+    weights: str = "text"
+    """``text``: pretrained here on the training text; ``random``; or a folder / hub name of a Llama-type checkpoint,
+    whose ``config.json`` then sets the sizes below."""
+    width: int = 192
+    """Width of the residual stream."""
+    depth: int = 4
+    """Number of blocks."""
+    num_heads: int = 6
+    """Query heads."""
+    num_kv_heads: int = 2
+    """Key and value heads (grouped-query attention)."""
+    feed_forward_width: int = 512
+    """Inner width of the SwiGLU feed-forward."""
+    rope_theta: float = 10000.0
+    """Base of the rotary position embedding."""
+    norm_eps: float = 1e-5
+    """Added to the mean square in RMSNorm."""
+    tie_embeddings: bool = True
+    """Whether the vocabulary projection is the embedding's transpose."""
+
+
+@dataclass
+class TokenizerSettings:
+    """The text's tokenizer; one for all systems."""
+
+    path: str = ""
+    """A ``tokenizer.json`` to use; if empty, a byte-level BPE is trained on the training split's text."""
+    vocab_size: int = 1024
+    """Entries of the trained vocabulary, special tokens included."""
+
+
+@dataclass
+class StageSettings:
+    """A share of the budget in which a given set of parts trains."""
+
+    share: float = 1.0
+    """The share of the binding budget; the shares of a system's stages add up to 1."""
+    train: list[str] = field(default_factory=lambda: ["all"])
+    """The parts that train, by the names the family gives them; ``all`` means every part."""
+    learning_rate_factor: dict[str, float] = field(default_factory=dict)
+    """Factor on the learning rate, part by part; 1 where not given."""
+
+
+@dataclass
+class SystemSettings:
+    """One system: a family and how its parts are put together."""
+
+    family: str = "unified"
+    """A family of mmbench, or the import path ``package.module:Class`` of one from outside."""
+    paper: str = ""
+    """What the system stands for; printed by ``mmbench list systems`` and in the report."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """The family's own settings (the fields of its ``Config``)."""
+    stages: list[StageSettings] = field(default_factory=lambda: [StageSettings()])
+    """What trains when; one after the other."""
