@@ -1,0 +1,224 @@
+"""Where every file of a run lies, and how the small JSON ones are read and written."""
+
+import contextlib
+import json
+import os
+import re
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+_SEED_FOLDER = re.compile(r"^seed(\d+)$")
+
+# The mask can only be read by setting it: once, here, before any thread writes files.
+_UMASK = os.umask(0o077)
+os.umask(_UMASK)
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """The files of one comparison, ``runs/NAME``. Nothing is created or read until it is asked for."""
+
+    root: Path
+    """The folder ``runs/NAME``."""
+
+    @property
+    def name(self) -> str:
+        """The comparison's name."""
+        return self.root.name
+
+    @property
+    def runs_dir(self) -> Path:
+        """The folder that holds this run and its siblings."""
+        return self.root.parent
+
+    @property
+    def comparison(self) -> Path:
+        """The resolved settings."""
+        return self.root / "comparison.yaml"
+
+    @property
+    def command(self) -> Path:
+        """The shell command that repeats the run."""
+        return self.root / "command.txt"
+
+    @property
+    def environment(self) -> Path:
+        """Versions and hardware."""
+        return self.root / "environment.json"
+
+    @property
+    def probe(self) -> Path:
+        """What the probe of the machine decided."""
+        return self.root / "probe.json"
+
+    @property
+    def data(self) -> Path:
+        """Counts and hashes of the data."""
+        return self.root / "data.json"
+
+    @property
+    def pretraining(self) -> Path:
+        """The common starting point: hashes and ledger."""
+        return self.root / "pretraining.json"
+
+    def scores(self, split: str = "test") -> Path:
+        """Scores of all cells, one row an example; ``scores_SPLIT.parquet`` for splits other than the test split."""
+        return self.root / _scores_name(split)
+
+    @property
+    def predictions(self) -> Path:
+        """Raw predictions of all cells."""
+        return self.root / "predictions.parquet"
+
+    @property
+    def latency(self) -> Path:
+        """Measured latencies."""
+        return self.root / "latency.json"
+
+    @property
+    def examples(self) -> Path:
+        """The examples shown in the report, with every system's answers."""
+        return self.root / "examples.json"
+
+    @property
+    def examples_dir(self) -> Path:
+        """Pictures of those examples."""
+        return self.root / "examples"
+
+    @property
+    def summary(self) -> Path:
+        """Means, intervals and pairs."""
+        return self.root / "summary.json"
+
+    @property
+    def tracking(self) -> Path:
+        """What has been sent to MLflow so far, and to which of its runs."""
+        return self.root / "tracking.json"
+
+    @property
+    def cells_dir(self) -> Path:
+        """The folder of all cells."""
+        return self.root / "cells"
+
+    @property
+    def lock(self) -> Path:
+        """Locked by the one process that works on the run."""
+        return self.root / "lock"
+
+    def cell(self, system: str, seed: int) -> "CellFiles":
+        """The files of one cell, whether it exists or not."""
+        return CellFiles(self.cells_dir / system / f"seed{seed}")
+
+    def cells(self) -> "list[CellFiles]":
+        """The cells that have a folder, by system's name, then by seed."""
+        if not self.cells_dir.is_dir():
+            return []
+        found = [CellFiles(folder) for folder in self.cells_dir.glob("*/seed*") if _SEED_FOLDER.match(folder.name)]
+        return sorted(found, key=lambda cell: (cell.system, cell.seed))
+
+
+@dataclass(frozen=True)
+class CellFiles:
+    """The files of one cell, ``runs/NAME/cells/SYSTEM/seedK``."""
+
+    root: Path
+    """The folder of the cell."""
+
+    @property
+    def system(self) -> str:
+        """The system's name."""
+        return self.root.parent.name
+
+    @property
+    def seed(self) -> int:
+        """The training seed."""
+        match = _SEED_FOLDER.match(self.root.name)
+        if match is None:
+            raise ValueError(f"{self.root} is not the folder of a cell: its name must be seedK")
+        return int(match[1])
+
+    @property
+    def cell(self) -> Path:
+        """Status, reason and ledger."""
+        return self.root / "cell.json"
+
+    @property
+    def log(self) -> Path:
+        """Training and validation curves, one JSON object a line."""
+        return self.root / "log.jsonl"
+
+    @property
+    def progress(self) -> Path:
+        """How far the cell is, rewritten in place."""
+        return self.root / "progress.json"
+
+    @property
+    def settings(self) -> Path:
+        """The settings the cell's process was started with."""
+        return self.root / "settings.yaml"
+
+    @property
+    def checkpoint(self) -> Path:
+        """What an interrupted cell continues from."""
+        return self.root / "checkpoints" / "last.ckpt"
+
+    @property
+    def weights(self) -> Path:
+        """The trained weights."""
+        return self.root / "checkpoints" / "final.ckpt"
+
+    def scores(self, split: str = "test") -> Path:
+        """Scores of this cell, one row an example."""
+        return self.root / _scores_name(split)
+
+    @property
+    def predictions(self) -> Path:
+        """Raw predictions of this cell."""
+        return self.root / "predictions.parquet"
+
+    def read(self) -> dict[str, Any]:
+        """The content of ``cell.json``; empty where the cell has not been started."""
+        try:
+            content: dict[str, Any] = read_json(self.cell)
+        except FileNotFoundError:
+            return {}
+        return content
+
+    def write(self, content: dict[str, Any]) -> None:
+        """Replace ``cell.json``; the folder is made where it is missing."""
+        write_json(self.cell, content)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Replace ``path`` by ``content`` as JSON, whole or not at all, also when the process is killed meanwhile."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # A name of its own for every write: two writers never share a half-written file.
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            json.dump(content, file, indent=1, ensure_ascii=False)
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_UMASK)
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        json.JSONDecodeError: it is not JSON.
+    """
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _scores_name(split: str) -> str:
+    return "scores.parquet" if split == "test" else f"scores_{split}.parquet"
