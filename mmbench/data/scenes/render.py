@@ -1,0 +1,116 @@
+"""Draws scenes as pictures of any even side, in integer arithmetic only, so that every machine draws the same bytes."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmbench.config.errors import UserError
+from mmbench.data.scenes.stream import Stream
+from mmbench.data.scenes.vocabulary import SHAPES
+from mmbench.data.scenes.world import NOISE_TABLE, NUM_CELLS, NUM_OFFSETS, NUM_RADII, Booleans, Integers, World
+
+CELL = 576
+"""Side of one cell of the 2 x 2 grid in scene units: 24 units are one pixel of a 48 px picture."""
+OFFSET_STEP = 16
+"""Scene units between neighbouring places inside a cell."""
+RADII = ((118, 127, 136), (216, 226, 236))
+"""Scene units, by size and radius index; with the largest offset an object still ends inside its cell."""
+PALETTE = ((214, 40, 40), (36, 160, 60), (40, 84, 222), (240, 214, 36), (142, 44, 172), (246, 134, 24))
+"""Mean red, green, blue of each color."""
+SAMPLES = 4
+"""Samples a pixel along each axis; coverage has SAMPLES**2 steps."""
+CHUNK_PIXELS = 1 << 20
+"""Pixels drawn at once, which bounds the memory to some tens of MB."""
+
+
+def render(world: World, indices: NDArray[np.integer], side: int) -> NDArray[np.uint8]:
+    """Pictures ``[len(indices), 3, side, side]``, red, green, blue, 0 .. 255. ``side`` must be even and at least 32."""
+    if side < 32 or side % 2:
+        raise UserError(f"scenes are drawn with an even side of at least 32 px, not {side}; choose e.g. 48")
+    pictures = np.empty((len(indices), 3, side, side), dtype=np.uint8)
+    noise = _noise_table(3 * side * side)
+    chunk = max(1, CHUNK_PIXELS // (side * side))
+    for first in range(0, len(indices), chunk):
+        scenes = np.asarray(indices[first : first + chunk], dtype=np.int64)
+        pictures[first : first + chunk] = _draw(world, scenes, side, noise)
+    return pictures
+
+
+def _draw(world: World, scenes: Integers, side: int, noise: NDArray[np.int16]) -> NDArray[np.uint8]:
+    coverage = _coverage(world, scenes, side)  # [n, 4, side/2, side/2]
+    rgb = (np.array(PALETTE)[world.color[scenes]] + world.tint[scenes]).astype(np.int16)  # [n, 4, 3]
+    canvas = _background(world, scenes, side)  # [n, 3, side, side]
+    half, full = side // 2, SAMPLES**2
+    for cell in range(NUM_CELLS):
+        row, column = divmod(cell, 2)
+        under = canvas[:, :, row * half : (row + 1) * half, column * half : (column + 1) * half]
+        weight = coverage[:, cell, None]
+        under += ((rgb[:, cell, :, None, None] - under) * weight + full // 2) // full
+    run = world.noise_start[scenes, None] + np.arange(3 * side * side)
+    level = world.noise_level[scenes].astype(np.int16)[:, None]
+    canvas += ((noise[run] * level) >> 7).reshape(canvas.shape)
+    return np.clip(canvas, 0, 255).astype(np.uint8)
+
+
+def _background(world: World, scenes: Integers, side: int) -> NDArray[np.int16]:
+    """[n, 3, side, side] a muted tone that changes linearly over the picture."""
+    across = 2 * np.arange(side) + 1 - side  # -side .. side
+    ramp = (world.gradient[scenes][:, :, None] * across) // (2 * side)  # [n, 2, side]
+    tone: Integers = world.background[scenes][:, :, None, None] + ramp[:, None, 1, :, None] + ramp[:, None, 0, None, :]
+    return tone.astype(np.int16)
+
+
+def _noise_table(run: int) -> NDArray[np.int16]:
+    """[NOISE_TABLE / 2 + run] numbers in -128 .. 127 with a triangular distribution; the same for all scenes."""
+    half = (Stream(0, 0, "noise").words(NOISE_TABLE // 2) >> np.uint64(48)).astype(np.int64)
+    values: NDArray[np.int64] = ((half & 255) + (half >> 8) + 1) // 2 - 128
+    return np.resize(values.astype(np.int16), NOISE_TABLE // 2 + run)
+
+
+def _coverage(world: World, scenes: Integers, side: int) -> NDArray[np.int16]:
+    """[n, 4, side/2, side/2] how many of a pixel's samples each cell's object covers; 0 where the cell is empty.
+
+    Equal objects look equal, so each is drawn once: a few hundred distinct ones serve any number of scenes.
+    """
+    offset = world.offset[scenes]
+    kind = (world.shape[scenes] * len(RADII) + world.size[scenes]) * NUM_RADII + world.radius[scenes]
+    key = (kind * NUM_OFFSETS + offset[..., 0]) * NUM_OFFSETS + offset[..., 1]
+    keys, where = np.unique(key, return_inverse=True)
+    sprites: NDArray[np.int16] = np.stack([_sprite(int(key), side // 2) for key in keys])
+    return sprites[where.reshape(key.shape)] * world.present[scenes][:, :, None, None].astype(np.int16)
+
+
+_SPRITES: dict[tuple[int, int], NDArray[np.int16]] = {}
+_MAX_SPRITE_SIDE = 32  # larger ones are for a few pictures at a time and not worth the memory
+
+
+def _sprite(key: int, side: int) -> NDArray[np.int16]:
+    """[side, side] samples covered by the object ``key`` in a cell of that side."""
+    if (key, side) in _SPRITES:
+        return _SPRITES[key, side]
+    rest, offset_y = divmod(key, NUM_OFFSETS)
+    rest, offset_x = divmod(rest, NUM_OFFSETS)
+    rest, radius = divmod(rest, NUM_RADII)
+    shape, size = divmod(rest, len(RADII))
+    # all lengths times 2 * num_samples, so that sample centres are whole numbers
+    num_samples = side * SAMPLES
+    centres = (2 * np.arange(num_samples) + 1) * CELL
+    middle = CELL // 2 - OFFSET_STEP * (NUM_OFFSETS // 2)
+    x = centres[None, :] - 2 * num_samples * (middle + OFFSET_STEP * offset_x)
+    y = centres[:, None] - 2 * num_samples * (middle + OFFSET_STEP * offset_y)
+    covered = _inside(SHAPES[shape], x, y, 2 * num_samples * RADII[size][radius])
+    counts = covered.reshape(side, SAMPLES, side, SAMPLES).sum(axis=(1, 3)).astype(np.int16)
+    if side <= _MAX_SPRITE_SIDE:
+        _SPRITES[key, side] = counts
+    return counts
+
+
+def _inside(shape: str, x: Integers, y: Integers, radius: int) -> Booleans:
+    """Which points (y grows downwards) lie inside a shape that fits a circle of about that radius."""
+    if shape == "circle":
+        return x * x + y * y <= radius * radius
+    if shape == "square":
+        return (100 * np.abs(x) <= 86 * radius) & (100 * np.abs(y) <= 86 * radius)
+    if shape == "triangle":
+        return (100 * y <= 80 * radius) & (180 * np.abs(x) <= 100 * (y + radius))
+    wide, narrow = np.maximum(np.abs(x), np.abs(y)), np.minimum(np.abs(x), np.abs(y))
+    return (wide <= radius) & (100 * narrow <= 32 * radius)
