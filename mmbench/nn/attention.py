@@ -1,7 +1,7 @@
 """Attention with grouped queries, by one of two kernels that give the same numbers.
 
 Which kernel is faster depends on the device: fused attention on a GPU; on a CPU, for short sequences in bfloat16,
-matmul + softmax + matmul, whose backward pass is several times faster. So the kernel is a switch, for all modules at once.
+matmul + softmax + matmul, whose backward pass is several times faster. So the kernel is a switch, for all modules.
 """
 
 from typing import Literal, get_args
@@ -38,7 +38,7 @@ def attention_kernel() -> Kernel:
 def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, causal: bool = False) -> Tensor:
     """Softmax attention of queries over keys, scaled by ``head_dim ** -0.5``.
 
-    A row of the mask that attends to nothing (padding) gets the mean of all values: finite, and the same with both kernels.
+    A row of the mask that attends to nothing (padding) gets the mean of all values with both kernels.
 
     Args:
         q: queries ``[B, H, L, Dh]``.
@@ -58,7 +58,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, causal: 
         causal = False
     if _kernel == "sdpa" and group > 1 and (causal or (mask is not None and length > 1)):
         # A mask differs from query to query, so the group cannot be folded into the queries' dimension: repeat the
-        # keys. (`enable_gqa` would spare that, but the GPU's masked kernels do not take it and fall back to a slow one.)
+        # keys. (`enable_gqa` would spare that, but masked kernels of the GPU do not take it, and a slow one steps in.)
         k, v, group = k.repeat_interleave(group, 1), v.repeat_interleave(group, 1), 1
     # Query heads of one key head are rows of one matrix: no copy of keys and values.
     folded = q.reshape(batch, num_heads // group, group * length, head_dim)

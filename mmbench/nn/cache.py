@@ -17,7 +17,7 @@ class KeyValueCache:
         self._layers: list[tuple[Tensor, Tensor]] = []
 
     def append(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Add keys and values ``[B, Hkv, L, Dh]`` of one layer; all there are now, ``[B, Hkv, length + L, Dh]``, as views.
+        """Add keys and values ``[B, Hkv, L, Dh]`` of one layer; gives views of all, ``[B, Hkv, length + L, Dh]``.
 
         Raises:
             ValueError: there is no room for so many tokens.

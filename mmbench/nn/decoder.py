@@ -58,7 +58,9 @@ class Decoder(nn.Module):
                 )
             if self.head_dim is None:
                 if self.width % self.num_heads:
-                    raise UserError(f"width {self.width} must be a multiple of num_heads {self.num_heads}: change either")
+                    raise UserError(
+                        f"width {self.width} must be a multiple of num_heads {self.num_heads}: change either"
+                    )
                 self.head_dim = self.width // self.num_heads
             if self.head_dim % 2:
                 raise UserError(f"the width of a head is {self.head_dim}, but rotary positions need an even one")
@@ -202,8 +204,7 @@ def rotary_tables(positions: Tensor, head_dim: int, theta: float, dtype: torch.d
 
 
 def rotate(x: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
-    """Turn heads ``[B, L, H, Dh]`` by their position; dimension ``i`` is paired with ``i + Dh / 2``, as in Llama checkpoints
-    of Hugging Face."""
+    """Turn heads ``[B, L, H, Dh]`` by their position; dimension ``i`` is paired with ``i + Dh / 2`` (Hugging Face's layout)."""
     cos, sin = rotation
     first, second = x.chunk(2, -1)
     return torch.cat((first * cos - second * sin, second * cos + first * sin), -1)
