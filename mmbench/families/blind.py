@@ -1,0 +1,48 @@
+"""Blind: the same language model with the image withheld; what a system must beat to have learned to see."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from mmbench.data.batch import Batch
+from mmbench.families.family import Family, SharedParts, Sight
+from mmbench.families.trainee import Losses
+from mmbench.families.trunk import Rows
+
+
+class Blind(Family):
+    """The decoder alone."""
+
+    @dataclass
+    class Config:
+        """A blind system has nothing to set."""
+
+    def __init__(self, config: Config, shared: SharedParts, objective_weights: Mapping[str, float]) -> None:
+        super().__init__(shared, objective_weights)
+        del self.encoder, self.heads
+
+    def see(self, images: Tensor) -> Sight:
+        """Nothing."""
+        return Sight()
+
+    def parts(self) -> dict[str, nn.Module]:
+        """The language model."""
+        return {"language_model": self.decoder}
+
+    def loss(self, batch: Batch) -> Losses:
+        """The token losses; there is no image to tell from another."""
+        return self.token_losses(self.read(batch, Sight()), batch)
+
+    def embed_tokens(self, rows: Rows) -> Tensor:
+        """Token embeddings; no queries are read."""
+        return self.decoder.embed(rows.token_ids)
+
+    def embed_images(self, images: Tensor) -> Tensor:
+        """The same vector for every image: all tie, so that Recall@K is chance, exactly."""
+        return torch.ones(len(images), 1, device=self.device)
+
+    def embed_texts(self, texts: list[list[int]]) -> Tensor:
+        """The same vector for every text."""
+        return torch.ones(len(texts), 1, device=self.device)

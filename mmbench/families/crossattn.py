@@ -1,0 +1,79 @@
+"""Cross-attention: the decoder reads text alone; gated layers between its blocks look at the image (Flamingo, arXiv 2204.14198)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from mmbench.config.errors import UserError
+from mmbench.families.family import Family, SharedParts, Sight
+from mmbench.families.trunk import Between
+from mmbench.nn.cross_attention import GatedCrossAttention
+
+
+class CrossAttn(Family):
+    """encoder -> keys and values, once an image; text queries them before every k-th block, through gates that start at 0."""
+
+    @dataclass
+    class Config:
+        """Settings of a cross-attention system."""
+
+        every: int = 2
+        """A gated layer stands before every so many blocks, the first included."""
+        feed_forward: bool = True
+        """Whether a gated layer has a feed-forward of its own, as in Flamingo."""
+
+    def __init__(self, config: Config, shared: SharedParts, objective_weights: Mapping[str, float]) -> None:
+        super().__init__(shared, objective_weights)
+        self.cross_attention = gated_layers(shared, config.every, config.feed_forward)
+
+    def see(self, images: Tensor) -> Sight:
+        """No token enters the context; each gated layer gets its keys and values."""
+        return Sight(contexts=look(self.cross_attention, self.encoder(self.encoder.normalise(images))))
+
+    def between(self, sight: Sight, sees_image: Tensor) -> Between | None:
+        """The gated layer before a block, where it has one."""
+        return attend_between(self.cross_attention, sight, sees_image)
+
+    def parts(self) -> dict[str, nn.Module]:
+        """The common parts and the gated layers."""
+        return {**super().parts(), "cross_attention": self.cross_attention}
+
+
+def gated_layers(shared: SharedParts, every: int, feed_forward: bool) -> nn.ModuleDict:
+    """Block index -> the gated layer before it.
+
+    Raises:
+        UserError: ``every`` is no number of blocks.
+    """
+    decoder = shared.decoder.config
+    if not 1 <= every <= decoder.depth:
+        raise UserError(f"option 'every' is {every}; it must be from 1 to the decoder's depth, {decoder.depth}")
+    inner = decoder.feed_forward_width
+    return nn.ModuleDict(
+        {
+            str(block): GatedCrossAttention(
+                decoder.width, decoder.num_heads, decoder.num_kv_heads, shared.encoder.dim, inner, feed_forward
+            )
+            for block in range(0, decoder.depth, every)
+        }
+    )
+
+
+def look(layers: nn.ModuleDict, image_tokens: Tensor) -> dict[int, tuple[Tensor, Tensor]]:
+    """Keys and values of ``image_tokens [B, N, D_enc]`` for each gated layer."""
+    return {int(block): layer.keys_values(image_tokens) for block, layer in layers.items()}
+
+
+def attend_between(layers: nn.ModuleDict, sight: Sight, sees_image: Tensor) -> Between | None:
+    """What happens before each block: its gated layer, if it has one and there is an image."""
+    contexts = sight.contexts
+    if contexts is None:
+        return None
+
+    def before_block(block: int, hidden: Tensor) -> Tensor:
+        if block not in contexts:
+            return hidden
+        return layers[str(block)](hidden, contexts[block], sees_image)
+
+    return before_block

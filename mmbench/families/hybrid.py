@@ -1,0 +1,53 @@
+"""Hybrid: a thumbnail's tokens in the self-attention, full-resolution tokens through gated cross-attention (NVLM-H, arXiv 2409.11402)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mmbench.config.errors import UserError
+from mmbench.families.crossattn import attend_between, gated_layers, look
+from mmbench.families.family import Family, SharedParts, Sight
+from mmbench.families.trunk import Between
+from mmbench.nn.connectors import build_connector
+
+
+class Hybrid(Family):
+    """thumbnail -> connector -> decoder context, as in unified; full image -> gated layers, as in crossattn."""
+
+    @dataclass
+    class Config:
+        """Settings of a hybrid system."""
+
+        connector: str = "mlp"
+        """``linear`` or ``mlp``: how the thumbnail's tokens become decoder embeddings."""
+        thumbnail_factor: int = 2
+        """The thumbnail's side is the image's, divided by this."""
+        every: int = 2
+        """A gated layer stands before every so many blocks, the first included."""
+        feed_forward: bool = True
+        """Whether a gated layer has a feed-forward of its own."""
+
+    def __init__(self, config: Config, shared: SharedParts, objective_weights: Mapping[str, float]) -> None:
+        super().__init__(shared, objective_weights)
+        if config.thumbnail_factor < 2:
+            raise UserError(f"option 'thumbnail_factor' is {config.thumbnail_factor}; a thumbnail is smaller: give 2 or more")
+        self.thumbnail_factor = config.thumbnail_factor
+        self.connector = build_connector(config.connector, shared.encoder.dim, shared.decoder.config.width)
+        self.cross_attention = gated_layers(shared, config.every, config.feed_forward)
+
+    def see(self, images: Tensor) -> Sight:
+        """The encoder looks twice: at the thumbnail, and at the image as it is."""
+        pixels = self.encoder.normalise(images)
+        thumbnail = F.interpolate(pixels, scale_factor=1 / self.thumbnail_factor, mode="area")
+        prefix = self.connector(self.encoder(thumbnail))
+        return Sight(prefix, look(self.cross_attention, self.encoder(pixels)))
+
+    def between(self, sight: Sight, sees_image: Tensor) -> Between | None:
+        """The gated layer before a block, where it has one."""
+        return attend_between(self.cross_attention, sight, sees_image)
+
+    def parts(self) -> dict[str, nn.Module]:
+        """The common parts, the connector and the gated layers."""
+        return {**super().parts(), "connector": self.connector, "cross_attention": self.cross_attention}

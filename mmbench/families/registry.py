@@ -1,0 +1,50 @@
+"""Families by name, or by the import path of one from outside; built from a system's settings."""
+
+import importlib
+from collections.abc import Mapping
+
+from mmbench.config.errors import UserError, unknown_name
+from mmbench.config.load import build_dataclass
+from mmbench.config.model import SystemSettings
+from mmbench.families.family import Family, SharedParts
+
+FAMILIES = {
+    "unified": "mmbench.families.unified:Unified",
+    "crossattn": "mmbench.families.crossattn:CrossAttn",
+    "hybrid": "mmbench.families.hybrid:Hybrid",
+    "blind": "mmbench.families.blind:Blind",
+}
+
+
+def family_class(name: str) -> type[Family]:
+    """The class of a family.
+
+    Raises:
+        UserError: no family has that name, or nothing that is a Family stands at the import path.
+    """
+    if ":" not in name and name not in FAMILIES:
+        raise unknown_name("family", name, FAMILIES)
+    module_name, _, class_name = FAMILIES.get(name, name).partition(":")
+    try:
+        found = getattr(importlib.import_module(module_name), class_name)
+    except (ImportError, AttributeError) as error:
+        raise UserError(f"family '{name}' cannot be imported: {error}; write package.module:Class") from error
+    if not (isinstance(found, type) and issubclass(found, Family)):
+        raise UserError(f"family '{name}' is no subclass of mmbench.families.family.Family")
+    return found
+
+
+def build_family(system: SystemSettings, shared: SharedParts, objective_weights: Mapping[str, float]) -> Family:
+    """The family of ``system`` with its own settings, on the shared parts.
+
+    Raises:
+        UserError: an option the family does not have, or a stage that names a part it does not have.
+    """
+    found = family_class(system.family)
+    config = build_dataclass(found.Config, system.options, where=f"options of family '{system.family}'")
+    family = found(config, shared, objective_weights)  # type: ignore[call-arg, arg-type]
+    for stage in system.stages:
+        for part in stage.train:
+            if part != "all" and part not in family.parts():
+                raise unknown_name(f"part in a stage of family '{system.family}':", part, [*family.parts(), "all"])
+    return family

@@ -1,0 +1,97 @@
+"""What the harness can train: a LightningModule of named parts with one loss per objective."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import lightning
+import torch
+from torch import Tensor, nn
+
+from mmbench.config.training import TrainingSettings
+from mmbench.data.batch import Batch, Totals
+
+_COUNTED_IN = {
+    "caption": "caption_tokens",
+    "answer": "answer_tokens",
+    "text": "text_tokens",
+    "contrastive": "pairs",
+}
+
+
+@dataclass
+class Losses:
+    """The losses of one micro-batch, objective by objective, as *sums*.
+
+    Sums, because the mean is over the whole optimiser step: each is divided by the step's global count, so that
+    one micro-batch of four and four of one give the same gradient, on one process or several.
+    """
+
+    sums: dict[str, Tensor] = field(default_factory=dict)
+    """Objective -> summed loss, a scalar."""
+
+    def present(self, totals: Totals) -> "Losses":
+        """Without the objectives that the whole step has no example of."""
+        return Losses({name: value for name, value in self.sums.items() if getattr(totals, _COUNTED_IN[name])})
+
+    def means(self, totals: Totals) -> dict[str, Tensor]:
+        """Objective -> this micro-batch's part of the step's mean loss; the parts of a step add up to it."""
+        return {name: value / max(1, getattr(totals, _COUNTED_IN[name])) for name, value in self.sums.items()}
+
+
+class Trainee(lightning.LightningModule):
+    """A module of named parts; which of them train is decided stage by stage by the harness."""
+
+    def __init__(self, objective_weights: Mapping[str, float]) -> None:
+        super().__init__()
+        self.objective_weights = dict(objective_weights)
+        self.training_settings = TrainingSettings()
+        self.micro_batches_per_step = 1
+        """Micro-batches of one optimiser step over all processes; set by the harness."""
+        self.learning_rate_factor: dict[str, float] = {}
+        """Part -> factor on the learning rate; set by the harness for the stage."""
+
+    def parts(self) -> dict[str, nn.Module]:
+        """Name -> module; every parameter belongs to exactly one part."""
+        raise NotImplementedError(f"{type(self).__name__} must name its parts")
+
+    def loss(self, batch: Batch) -> Losses:
+        """The summed loss of each objective that ``batch`` has data for."""
+        raise NotImplementedError(f"{type(self).__name__} must define its loss")
+
+    def total(self, losses: Losses, totals: Totals) -> Tensor:
+        """The weighted sum of the mean losses, a scalar."""
+        means = losses.means(totals)
+        return torch.stack([self.objective_weights.get(name, 1.0) * mean for name, mean in means.items()]).sum()
+
+    def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+        """The loss Lightning differentiates, and the means for the log.
+
+        Lightning divides by the number of accumulated batches and averages over processes; the means are already
+        shares of the whole step, so both divisions are undone here.
+        """
+        losses = self.loss(batch)
+        parts = {f"{name}_loss": mean.detach() for name, mean in losses.means(batch.totals).items()}
+        return {"loss": self.total(losses, batch.totals) * self.micro_batches_per_step, **parts}
+
+    def freeze_all_but(self, names: list[str]) -> tuple[list[str], list[str]]:
+        """Let only the named parts train (``all``: every one). Returns the (trained, frozen) parts' names."""
+        parts = self.parts()
+        trained = list(parts) if "all" in names else [name for name in parts if name in names]
+        for name, part in parts.items():
+            part.requires_grad_(name in trained)
+        return trained, [name for name in parts if name not in trained]
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """AdamW (arXiv 1711.05101) over what trains: one group a part and kind, decay on matrices alone."""
+        recipe = self.training_settings
+        groups = []
+        for name, part in self.parts().items():
+            trained = [parameter for parameter in part.parameters() if parameter.requires_grad]
+            for decay, members in (
+                (recipe.weight_decay, [p for p in trained if p.ndim >= 2]),
+                (0.0, [p for p in trained if p.ndim < 2]),
+            ):
+                if members:
+                    factor = self.learning_rate_factor.get(name, 1.0)
+                    groups.append({"params": members, "weight_decay": decay, "factor": factor})
+        return torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=tuple(recipe.betas))

@@ -1,0 +1,32 @@
+"""Unified: image tokens stand among the text embeddings, and an unmodified decoder reads both (LLaVA, arXiv 2304.08485)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from mmbench.families.family import Family, SharedParts, Sight
+from mmbench.nn.connectors import build_connector
+
+
+class Unified(Family):
+    """encoder -> connector -> image tokens after <bos> -> decoder."""
+
+    @dataclass
+    class Config:
+        """Settings of a unified system."""
+
+        connector: str = "mlp"
+        """``linear`` or ``mlp``: how encoder tokens become decoder embeddings."""
+
+    def __init__(self, config: Config, shared: SharedParts, objective_weights: Mapping[str, float]) -> None:
+        super().__init__(shared, objective_weights)
+        self.connector = build_connector(config.connector, shared.encoder.dim, shared.decoder.config.width)
+
+    def see(self, images: Tensor) -> Sight:
+        """Every encoder token becomes a token of the decoder's context."""
+        return Sight(prefix=self.connector(self.encoder(self.encoder.normalise(images))))
+
+    def parts(self) -> dict[str, nn.Module]:
+        """The common parts and the connector."""
+        return {**super().parts(), "connector": self.connector}

@@ -1,0 +1,48 @@
+"""What a cell has spent so far, in every unit at once: the ledger's source."""
+
+from dataclasses import dataclass
+
+from mmbench.config.budget import Budget
+from mmbench.data.batch import Totals
+
+
+@dataclass
+class Meter:
+    """Running totals of a cell's training; part of its checkpoint."""
+
+    steps: int = 0
+    """Optimiser steps."""
+    samples: int = 0
+    """Images with one text each."""
+    rows: int = 0
+    """Images, each with several texts."""
+    tokens: int = 0
+    """Text tokens read."""
+    flops: float = 0.0
+    """Floating-point operations of forward and backward passes."""
+    device_s: float = 0.0
+    """Seconds in training steps."""
+    waiting_s: float = 0.0
+    """Seconds between steps, waiting for data."""
+    validation_s: float = 0.0
+    """Seconds of validation and of writing checkpoints."""
+    peak_memory_bytes: int = 0
+    """Most memory held: of the accelerator, or of the process where there is none."""
+
+    def add_step(self, totals: Totals, flops: float, device_s: float, waiting_s: float) -> None:
+        """Count one optimiser step."""
+        self.steps += 1
+        self.samples += totals.samples
+        self.rows += totals.rows
+        self.tokens += totals.tokens
+        self.flops += flops
+        self.device_s += device_s
+        self.waiting_s += waiting_s
+
+    def spent(self, unit: str) -> float:
+        """The amount spent in a budget's unit."""
+        return float({"samples": self.samples, "steps": self.steps, "flops": self.flops, "s": self.device_s}[unit])
+
+    def fraction(self, budget: Budget) -> float:
+        """The fraction of the budget that is spent."""
+        return self.spent(budget.unit) / budget.amount
