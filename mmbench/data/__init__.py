@@ -1,0 +1,1 @@
+"""Images with captions and questions: where they come from, and the one batch all families train on."""

@@ -1,0 +1,44 @@
+"""A split as the scoring sees it: examples with their images, in a fixed order."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from mmbench.data.example import Example
+from mmbench.data.images import Pixels, picture
+
+
+class EvaluationSplit:
+    """Examples whose images could all be read.
+
+    Args:
+        name: the split.
+        examples: M examples.
+        pixels: uint8 [N, 3, S, S], N >= M.
+        rows: int64 [M] the row of ``pixels`` of each example.
+    """
+
+    def __init__(self, name: str, examples: list[Example], pixels: Pixels, rows: NDArray[np.int64]) -> None:
+        self.name = name
+        self.examples = examples
+        self._pixels = pixels
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def images(self, indices: Sequence[int] | NDArray[np.int64] | Tensor) -> Tensor:
+        """uint8 [n, 3, S, S] of the examples with these indices."""
+        return torch.from_numpy(self.pixels(np.asarray(indices, dtype=np.int64)))
+
+    def pixels(self, indices: NDArray[np.int64]) -> Pixels:
+        """As `images`, in NumPy; a copy."""
+        return np.asarray(self._pixels[self._rows[indices]])
+
+    def picture(self, index: int, side: int) -> Image.Image:
+        """The image of one example for people: from its file (or drawn anew), at most ``side`` pixels a side."""
+        return picture(self.examples[index].image, side)

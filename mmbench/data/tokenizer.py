@@ -1,0 +1,111 @@
+"""The text's tokenizer: a byte-level BPE trained here, or any ``tokenizer.json``."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+from mmbench.config.errors import UserError
+
+PAD, BOS, EOS, IMAGE = "<pad>", "<bos>", "<eos>", "<image>"
+SPECIAL_TOKENS = (PAD, BOS, EOS, IMAGE)
+"""The first entries of a vocabulary trained here."""
+
+_USUAL_NAMES = {
+    "pad": (PAD, "[PAD]", "<|pad|>", "<|finetune_right_pad_id|>", "<pad_token>"),
+    "bos": (BOS, "<s>", "[BOS]", "<|begin_of_text|>", "<|startoftext|>", "<|im_start|>", "<|endoftext|>", "[CLS]"),
+    "eos": (EOS, "</s>", "[EOS]", "<|end_of_text|>", "<|im_end|>", "<|eot_id|>", "<|endoftext|>", "[SEP]"),
+}
+_SMALLEST_VOCABULARY = 256 + len(SPECIAL_TOKENS)
+
+
+class TextTokenizer:
+    """Text to ids and back, with the special tokens that the models need.
+
+    ``eos`` must be in the vocabulary; where it has no ``bos`` or ``pad``, ``eos`` stands in.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, source: str = "the tokenizer") -> None:
+        self._tokenizer = tokenizer
+        tokenizer.no_padding()
+        tokenizer.no_truncation()
+        self.vocab_size: int = tokenizer.get_vocab_size(with_added_tokens=True)
+        eos = self._find("eos")
+        if eos is None:
+            names = ", ".join(_USUAL_NAMES["eos"])
+            raise UserError(f"{source} has no end-of-text token; one of {names} must be in its vocabulary")
+        bos, pad = self._find("bos"), self._find("pad")
+        self.eos_id: int = eos
+        self.bos_id: int = eos if bos is None else bos
+        self.pad_id: int = eos if pad is None else pad
+        self.hash: str = hashlib.sha256(tokenizer.to_str().encode()).hexdigest()
+        """Of the whole tokenizer: vocabulary, merges and rules."""
+
+    def encode(self, text: str) -> list[int]:
+        """The ids of the text alone, without any special token."""
+        return list(self._tokenizer.encode(text, add_special_tokens=False).ids)
+
+    def encode_all(self, texts: Sequence[str]) -> list[list[int]]:
+        """`encode` of each text, many at once."""
+        return [list(one.ids) for one in self._tokenizer.encode_batch(list(texts), add_special_tokens=False)]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of the ids, without special tokens and without white space at its ends."""
+        text: str = self._tokenizer.decode([int(i) for i in ids], skip_special_tokens=True)
+        return text.strip()
+
+    def save(self, path: Path) -> None:
+        """Write a ``tokenizer.json``."""
+        path.write_text(self._tokenizer.to_str(), encoding="utf-8")
+
+    def _find(self, role: str) -> int | None:
+        for name in _USUAL_NAMES[role]:
+            token_id: int | None = self._tokenizer.token_to_id(name)
+            if token_id is not None:
+                return token_id
+        return None
+
+
+def train_tokenizer(texts: Iterable[str], vocab_size: int) -> TextTokenizer:
+    """Train a byte-level BPE; the same texts in the same order give the same tokenizer.
+
+    Args:
+        texts: what it is trained on.
+        vocab_size: entries, the special tokens and the 256 bytes included; fewer if the texts have no more pairs.
+
+    Raises:
+        UserError: the vocabulary is too small to hold every byte.
+    """
+    if vocab_size < _SMALLEST_VOCABULARY:
+        raise UserError(
+            f"tokenizer.vocab_size is {vocab_size}; it must be at least {_SMALLEST_VOCABULARY} "
+            "(256 bytes and the special tokens)"
+        )
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        special_tokens=list(SPECIAL_TOKENS),
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    return TextTokenizer(tokenizer)
+
+
+def load_tokenizer(path: Path) -> TextTokenizer:
+    """Read a ``tokenizer.json``, or the one in a folder.
+
+    Raises:
+        UserError: there is no such file, it is no tokenizer, or it lacks an end-of-text token.
+    """
+    file = path / "tokenizer.json" if path.is_dir() else path
+    if not file.is_file():
+        raise UserError(f"there is no tokenizer at '{path}'; give the path of a tokenizer.json")
+    try:
+        tokenizer = Tokenizer.from_file(str(file))
+    except Exception as error:  # the library raises bare Exception for a file it cannot read
+        raise UserError(f"'{file}' is not a tokenizer.json of the tokenizers library: {error}") from error
+    return TextTokenizer(tokenizer, f"tokenizer '{file}'")
