@@ -10,7 +10,8 @@ from mmbench.nn.feed_forward import SwiGLU
 class GatedCrossAttention(nn.Module):
     """Queries from the text, keys and values from the image (Flamingo, arXiv 2204.14198).
 
-    Attention and feed-forward are each scaled by the ``tanh`` of a gate. The gates start at 0, so that a new layer passes its input on exactly as it is.
+    Attention and feed-forward are each scaled by the ``tanh`` of a gate that starts at 0, so that a new layer passes
+    its input on exactly as it is.
     """
 
     def __init__(
@@ -41,7 +42,7 @@ class GatedCrossAttention(nn.Module):
                 nn.init.normal_(module.weight, 0, 0.02)
 
     def keys_values(self, context: Tensor) -> tuple[Tensor, Tensor]:
-        """Image tokens ``[B, N, Dctx]`` to keys and values ``[B, Hkv, N, Dh]``: once an image, for all decoding steps."""
+        """Image tokens ``[B, N, Dctx]`` to keys and values ``[B, Hkv, N, Dh]``: once for all decoding steps."""
         batch, num_tokens, _ = context.shape
         heads = self.key_value(context).view(batch, num_tokens, 2, self.num_kv_heads, self.head_dim)
         k, v = heads.permute(2, 0, 3, 1, 4)

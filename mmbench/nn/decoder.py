@@ -204,7 +204,7 @@ def rotary_tables(positions: Tensor, head_dim: int, theta: float, dtype: torch.d
 
 
 def rotate(x: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
-    """Turn heads ``[B, L, H, Dh]`` by their position; dimension ``i`` is paired with ``i + Dh / 2`` (Hugging Face's layout)."""
+    """Turn heads ``[B, L, H, Dh]`` by their position; dimension ``i`` pairs with ``i + Dh / 2``, as at Hugging Face."""
     cos, sin = rotation
     first, second = x.chunk(2, -1)
     return torch.cat((first * cos - second * sin, second * cos + first * sin), -1)

@@ -1,7 +1,6 @@
 """Image encoders: Vision Transformers of timm and image towers of open_clip, by name, as patch tokens of one form."""
 
 import logging
-import os
 import sys
 import warnings
 from pathlib import Path
@@ -43,7 +42,7 @@ def build_encoder(settings: EncoderSettings, image_size: int) -> "ImageEncoder":
 
 
 class ImageEncoder(nn.Module):
-    """Normalised images ``[B, 3, H, W]`` to patch tokens ``[B, N, dim]``, row by row from the top left, without class tokens.
+    """Normalised images ``[B, 3, H, W]`` to patch tokens ``[B, N, dim]``, row by row, without class tokens.
 
     Height and width may differ from those it was built for: positions are then interpolated.
     """
@@ -61,6 +60,10 @@ class ImageEncoder(nn.Module):
         """Side of a patch in pixels."""
         self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(3, 1, 1), persistent=False)
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """Pixels as stored, uint8 ``[B, 3, H, W]``, to floats as the weights expect them."""
+        return (images.float() / 255 - self.mean) / self.std
 
     def num_tokens(self, image_size: int) -> int:
         """Tokens of a square image with a side of so many pixels."""
@@ -154,7 +157,11 @@ def _build_timm(settings: EncoderSettings, image_size: int) -> ImageEncoder:
         raise _no_transformer(settings, "a Vision Transformer of timm, for instance vit_tiny_patch16_224")
     if own_file is not None:
         _load_timm(model, own_file, settings)
-    return TimmEncoder(model, model.pretrained_cfg["mean"], model.pretrained_cfg["std"])
+    return TimmEncoder(model, *_normalisation(model))
+
+
+def _normalisation(model: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    return tuple(model.pretrained_cfg["mean"]), tuple(model.pretrained_cfg["std"])
 
 
 def _load_timm(model: nn.Module, path: Path, settings: EncoderSettings) -> None:
@@ -251,7 +258,14 @@ def _local_file(settings: EncoderSettings) -> Path:
 
 def _unknown_model(library: str, name: str, known: list[str]) -> UserError:
     """Names the nearest models only, by their common beginning: the libraries know hundreds."""
-    nearest = sorted(known, key=lambda other: (-len(os.path.commonprefix([name, other])), len(other), other))[:3]
+
+    def distance(other: str) -> tuple[int, int, str]:
+        common = next(
+            (i for i, (a, b) in enumerate(zip(name, other, strict=False)) if a != b), min(len(name), len(other))
+        )
+        return -common, len(other), other
+
+    nearest = sorted(known, key=distance)[:3]
     return UserError(
         f"{library} has no model '{name}': the nearest of its {len(known)} are {', '.join(nearest)}; "
         f"{library}.list_models() lists all"
@@ -273,7 +287,7 @@ def _no_weights(settings: EncoderSettings, error: Exception) -> UserError:
     logging.getLogger(__name__).debug("loading the encoder failed", exc_info=error)
     return UserError(
         f"weights '{settings.weights}' of encoder '{settings.name}' could not be loaded ({_first_line(error)}): "
-        "without the hub, set encoder.weights to the path of a local checkpoint that fits the options, or to 'contrastive'"
+        "set encoder.weights to the path of a local checkpoint that fits the options, or to 'contrastive'"
     )
 
 
