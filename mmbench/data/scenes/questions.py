@@ -27,14 +27,14 @@ class SceneQuestion:
 def choose_questions(
     world: World, seed: int, split: int, num_questions: int, composition: bool
 ) -> list[list[SceneQuestion]]:
-    """At least ``num_questions`` questions of each scene (now and then one or two more), each of another kind.
+    """At least ``num_questions`` different questions of each scene, now and then one or two more.
 
     Questions are handed out in *rounds*: a round asks one form of as many scenes as it has possible answers, once
     with each. So a question's answers are exactly equally frequent within the split, and its words say nothing.
     A split too small for that (some tens of scenes) has its remaining places filled without balance.
 
-    With ``composition``, a form is asked of scenes where it concerns an object of a held-out combination, unless all
-    of those have the same answer.
+    The kinds are asked about equally often, and a scene gets two questions of a kind only where too few others fit.
+    With ``composition``, questions concern an object of a held-out combination where balance allows it.
     """
     chooser = _Chooser(world, Stream(seed, split, "questions"), num_questions, composition)
     for part in range(1, NUM_PASSES + 1):
@@ -53,56 +53,64 @@ class _Chooser:
         self._target = num_questions
         self._kind_of = [KINDS.index(form.kind) for form in self._forms]
         self._answer = np.full((len(self._forms), len(world)), UNDEFINED, dtype=np.int8)  # [F, n]
-        self._possible = [
-            self._prepare(number, form, world, composition) for number, form in enumerate(self._forms)
-        ]  # [F] lists of answers; fewer than two: never asked
+        self._possible: list[list[int]] = []  # [F] answers; fewer than two: never asked
+        self._preferred: list[bool] = []  # [F] whether the form gets an even share, or is there for want of others
+        for form in self._forms:
+            self._prepare(form, world, composition)
         self._num_asked = np.zeros(len(world), dtype=np.int64)
-        self._asked_kind = np.zeros((len(KINDS), len(world)), dtype=np.bool_)
-        self._dealt = np.zeros(len(self._forms), dtype=np.int64)
+        self._num_of_kind = np.zeros((len(KINDS), len(world)), dtype=np.int64)
+        self._num_rounds = np.zeros(len(self._forms), dtype=np.int64)
         self._chosen: list[tuple[int, Integers]] = []  # form and scenes
 
-    def _prepare(self, number: int, form: Form, world: World, composition: bool) -> list[int]:
-        """Note the form's answers where it may be asked, and return the possible ones."""
+    def _prepare(self, form: Form, world: World, composition: bool) -> None:
+        """Note where the form may be asked, and with what answers."""
         truth = form.truth(world)
-        answer, possible = truth.answer, list(form.standard_answers)
+        answer, possible, preferred = truth.answer, list(form.standard_answers), True
         if composition:
             concerns = np.where((truth.about & world.held_out).any(axis=1), answer, UNDEFINED)
             concerned = [int(a) for a in np.unique(concerns) if a != UNDEFINED]
-            answer, possible = (concerns, concerned) if len(concerned) > 1 else (answer, list(range(len(form.answers))))
-        self._answer[number] = answer
-        return possible if len(possible) > 1 else []
+            # a form that always has the same answer where it concerns the held-out is asked everywhere, or not at all
+            preferred = len(concerned) > 1
+            answer, possible = (concerns, concerned) if preferred else (answer, list(range(len(form.answers))))
+        self._answer[len(self._possible)] = answer
+        self._possible.append(possible if len(possible) > 1 else [])
+        self._preferred.append(preferred and len(possible) > 1)
 
     def deal_shares(self, part: float) -> None:
-        """Bring each form up to ``part`` of its even share of its kind's questions."""
-        asked_kinds = [kind for kind, possible in zip(self._kind_of, self._possible, strict=True) if possible]
-        num_forms = np.bincount(asked_kinds, minlength=len(KINDS))
-        per_kind = self._target * len(self._num_asked) / len(KINDS)
+        """Bring each kind up to ``part`` of its even share of the questions, and its forms evenly with it."""
+        preferred_kinds = [kind for kind, preferred in zip(self._kind_of, self._preferred, strict=True) if preferred]
+        num_forms = np.bincount(preferred_kinds, minlength=len(KINDS))
+        kind_share = part * self._target * len(self._num_asked) / len(KINDS)
         for form in self._shuffled_forms():
-            possible = self._possible[form]
-            if possible:
-                share = int(part * per_kind / num_forms[self._kind_of[form]])
-                num_rounds = max(1, round(share / len(possible))) - int(self._dealt[form])
-                self._deal(form, num_rounds, self._target)
+            kind = self._kind_of[form]
+            if self._preferred[form] and self._num_of_kind[kind].sum() < kind_share:
+                rounds = max(1, round(kind_share / num_forms[kind] / len(self._possible[form])))
+                self._deal(form, rounds - int(self._num_rounds[form]), most=self._target, most_of_kind=1)
 
     def deal_rest(self) -> None:
-        """Deal to scenes that lack questions, first among themselves, then with the help of others."""
-        for extra in range(3):
-            while (self._num_asked < self._target).any():
+        """Deal to scenes that lack questions, under conditions that grow looser until none does."""
+        conditions = [(True, 0, 1), (False, 0, 1), (True, 1, 1), (False, 1, 1), (False, 1, 2), (False, 2, 2)]
+        for only_preferred, extra, most_of_kind in conditions:
+            progress = True
+            while progress and (self._num_asked < self._target).any():
                 before = self._num_asked.sum()
+                num_rounds = 1 + int((self._num_asked < self._target).sum()) // len(self._forms)
                 for form in self._shuffled_forms():
-                    self._deal(form, 1, self._target + extra)
-                if self._num_asked.sum() == before:
-                    break
+                    if self._preferred[form] or not only_preferred:
+                        self._deal(form, num_rounds, self._target + extra, most_of_kind)
+                progress = bool(self._num_asked.sum() > before)
 
     def fill(self) -> None:
         """Ask what can be asked where rounds could not reach."""
         for scene in np.flatnonzero(self._num_asked < self._target):
-            for form in self._shuffled_forms():
-                if self._num_asked[scene] >= self._target:
-                    break
-                fresh = not self._asked_kind[self._kind_of[form], scene]
-                if fresh and self._possible[form] and self._answer[form, scene] in self._possible[form]:
-                    self._ask(form, np.array([scene]))
+            asked = {form for form, scenes in self._chosen if scene in scenes}
+            fitting = [
+                f for f in self._shuffled_forms() if f not in asked and self._answer[f, scene] in self._possible[f]
+            ]
+            while fitting and self._num_asked[scene] < self._target:
+                rarest = min(fitting, key=lambda form: self._num_of_kind[self._kind_of[form], scene])
+                fitting.remove(rarest)
+                self._ask(rarest, np.array([scene]))
 
     def questions(self) -> list[list[SceneQuestion]]:
         """By scene."""
@@ -113,17 +121,19 @@ class _Chooser:
                 by_scene[scene].append(SceneQuestion(form.text, form.answers[answer], form.kind))
         return by_scene
 
-    def _deal(self, form: int, num_rounds: int, most: int) -> None:
+    def _deal(self, form: int, num_rounds: int, most: int, most_of_kind: int) -> None:
         """Up to ``num_rounds`` rounds to scenes with fewer than ``most`` questions, those with the fewest first.
 
         Beyond the target, a round must reach at least one scene that lacks a question.
         """
-        possible = self._possible[form]
+        possible, kind = self._possible[form], self._kind_of[form]
         if num_rounds < 1 or not possible:
             return
-        free = np.flatnonzero((self._num_asked < most) & ~self._asked_kind[self._kind_of[form]])
-        answers = self._answer[form, free]
-        groups = [free[answers == a] for a in possible]
+        free = (self._num_asked < most) & (self._num_of_kind[kind] < most_of_kind)
+        if most_of_kind > 1:
+            for earlier, scenes in self._chosen:
+                free[scenes] &= earlier != form
+        groups = [np.flatnonzero(free & (self._answer[form] == answer)) for answer in possible]
         num_rounds = min(num_rounds, *(len(group) for group in groups))
         if num_rounds < 1:
             return
@@ -131,7 +141,7 @@ class _Chooser:
         if most > self._target and not (self._num_asked[taken] < self._target).any():
             return
         self._ask(form, taken)
-        self._dealt[form] += num_rounds
+        self._num_rounds[form] += num_rounds
 
     def _neediest(self, scenes: Integers, count: int) -> Integers:
         """``count`` of the scenes with the fewest questions, drawn among equals."""
@@ -140,7 +150,7 @@ class _Chooser:
 
     def _ask(self, form: int, scenes: Integers) -> None:
         self._num_asked[scenes] += 1
-        self._asked_kind[self._kind_of[form], scenes] = True
+        self._num_of_kind[self._kind_of[form], scenes] += 1
         self._chosen.append((form, scenes))
 
     def _shuffled_forms(self) -> list[int]:

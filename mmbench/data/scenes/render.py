@@ -76,7 +76,9 @@ def _coverage(world: World, scenes: Integers, side: int) -> NDArray[np.int16]:
     key = (kind * NUM_OFFSETS + offset[..., 0]) * NUM_OFFSETS + offset[..., 1]
     keys, where = np.unique(key, return_inverse=True)
     sprites: NDArray[np.int16] = np.stack([_sprite(int(key), side // 2) for key in keys])
-    return sprites[where.reshape(key.shape)] * world.present[scenes][:, :, None, None].astype(np.int16)
+    coverage: NDArray[np.int16] = sprites[where.reshape(key.shape)]
+    coverage[~world.present[scenes]] = 0
+    return coverage
 
 
 _SPRITES: dict[tuple[int, int], NDArray[np.int16]] = {}
@@ -97,8 +99,8 @@ def _sprite(key: int, side: int) -> NDArray[np.int16]:
     middle = CELL // 2 - OFFSET_STEP * (NUM_OFFSETS // 2)
     x = centres[None, :] - 2 * num_samples * (middle + OFFSET_STEP * offset_x)
     y = centres[:, None] - 2 * num_samples * (middle + OFFSET_STEP * offset_y)
-    covered = _inside(SHAPES[shape], x, y, 2 * num_samples * RADII[size][radius])
-    counts = covered.reshape(side, SAMPLES, side, SAMPLES).sum(axis=(1, 3)).astype(np.int16)
+    covered: Booleans = _inside(SHAPES[shape], x, y, 2 * num_samples * RADII[size][radius])
+    counts: NDArray[np.int16] = covered.reshape(side, SAMPLES, side, SAMPLES).sum(axis=(1, 3), dtype=np.int16)
     if side <= _MAX_SPRITE_SIDE:
         _SPRITES[key, side] = counts
     return counts

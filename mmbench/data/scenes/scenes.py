@@ -26,7 +26,7 @@ class SceneTexts:
     captions: list[list[str]]
     """Five each, all different."""
     questions: list[list[SceneQuestion]]
-    """At least ``NUM_QUESTIONS`` of the split each, all of different kinds."""
+    """At least ``NUM_QUESTIONS`` of the split each, all different."""
 
 
 class Scenes:
