@@ -49,7 +49,7 @@ _AT_LEAST: dict[str, float] = {
     "evaluation.max_caption_tokens": 1,
     "evaluation.max_answer_tokens": 1,
     "evaluation.num_examples": 0,
-    "latency.repeats": 1,
+    "latency.repeats": 0,
     "latency.warmup": 0,
     "latency.large_batch": 1,
     "latency.tokens": 2,

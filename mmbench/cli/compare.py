@@ -1,0 +1,110 @@
+"""``mmbench compare``: train, score and time several systems under one budget, and write the report."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jsonargparse import Namespace
+
+from mmbench.cli.options import (
+    SYSTEM_HELP,
+    add_folder_options,
+    add_settings_options,
+    existing_run,
+    settings_of,
+    writable_folder,
+)
+from mmbench.cli.parser import CommandParser
+from mmbench.config.errors import UserError
+
+if TYPE_CHECKING:
+    from mmbench.config.settings import Settings
+
+_NOT_WITH_RESUME = ("systems", "data", "scale", "budget", "seeds", "name", "overrides", "latency", "no_latency")
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command to those of ``mmbench``."""
+    parser = CommandParser(
+        description="Compare systems: train each with every seed under the same budget on the same data, score and "
+        "time them, and write reports/NAME.pdf. The same command again continues where it was stopped."
+    )
+    parser.add_argument("systems", nargs="*", metavar="SYSTEM", help=SYSTEM_HELP)
+    add_settings_options(parser)
+    parser.add_argument("--seeds", type=int, metavar="N", help="train each system N times, with seeds 0 to N-1")
+    parser.add_argument("--resume", metavar="NAME", help="continue this run with the settings it was started with")
+    parser.add_argument("--jobs", type=int, metavar="N", help="cells run at once; default: as many as the machine fits")
+    parser.add_argument("--latency", choices=["basic", "full"], help="how much is timed at the end; default: basic")
+    parser.add_argument("--no-latency", action="store_true", help="time nothing at the end")
+    parser.add_argument("--no-report", action="store_true", help="leave the report out")
+    add_folder_options(parser, reports=True)
+    commands.add_subcommand("compare", parser, help="compare systems under one budget and write the report")
+
+
+def run(arguments: Namespace) -> int:
+    """Run the comparison, build its report, print the results."""
+    if arguments.jobs is not None and arguments.jobs < 1:
+        raise UserError(f"--jobs is {arguments.jobs}; it must be at least 1")
+    settings = _resumed(arguments) if arguments.resume is not None else _asked(arguments)
+    runs_dir = writable_folder(arguments.runs)
+    reports_dir = None if arguments.no_report else writable_folder(arguments.reports)
+
+    from mmbench.harness.compare import run_comparison
+
+    try:
+        files = run_comparison(
+            settings,
+            runs_dir,
+            jobs=arguments.jobs,
+            command=arguments.command_line,
+            resume=arguments.resume is not None,
+        )
+        print(f"Run: {files.root}")
+        if reports_dir is not None:
+            _report(files.root, reports_dir)
+    except KeyboardInterrupt:
+        again = ["mmbench", "compare", "--resume", settings.name]
+        for option in ("runs", "reports"):
+            if arguments[option] != option:
+                again += [f"--{option}", arguments[option]]
+        print(f"\nmmbench: interrupted; continue with: {shlex.join(again)}", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _asked(arguments: Namespace) -> "Settings":
+    """The settings of a comparison that is named by its systems and options."""
+    latency: tuple[str, ...] = ()
+    if arguments.no_latency:
+        if arguments.latency is not None:
+            raise UserError("--latency and --no-latency are given; leave one out")
+        latency = ("latency.repeats=0",)
+    elif arguments.latency is not None:
+        latency = (f"latency.full={'true' if arguments.latency == 'full' else 'false'}",)
+    return settings_of(arguments, arguments.systems, arguments.seeds, latency)
+
+
+def _resumed(arguments: Namespace) -> "Settings":
+    """The settings of a run that was started before."""
+    for option in _NOT_WITH_RESUME:
+        if arguments[option]:
+            shown = {"systems": "SYSTEM", "overrides": "--set"}.get(option, f"--{option.replace('_', '-')}")
+            raise UserError(f"--resume takes all settings from the run '{arguments.resume}': leave {shown} out")
+    from mmbench.config.load import load_settings_file
+
+    folder = existing_run(arguments.resume, arguments.runs)
+    if folder.resolve().parent != Path(arguments.runs).expanduser().resolve():
+        raise UserError(f"'{arguments.resume}' does not lie in '{arguments.runs}': say where by --runs {folder.parent}")
+    settings = load_settings_file(folder / "comparison.yaml")
+    settings.name = folder.resolve().name
+    return settings
+
+
+def _report(root: Path, reports_dir: Path) -> None:
+    from mmbench.cli.results import print_results
+    from mmbench.report.build import build_report
+
+    build_report(root, reports_dir)
+    print_results(root / "summary.json")
+    print(f"Report: {reports_dir / root.name}.pdf")

@@ -1,0 +1,105 @@
+"""Options that several commands share, and what they mean for the settings."""
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jsonargparse import Namespace
+
+from mmbench.cli.parser import CommandParser
+from mmbench.config.errors import UserError, unknown_name
+
+if TYPE_CHECKING:
+    from mmbench.config.settings import Settings
+
+SYSTEM_HELP = "a preset's name (see 'mmbench list systems'), the path of a YAML file, or NAME= and one of the two"
+DATA_HELP = "a name (see 'mmbench list data'), a folder or file of data, or a YAML file of data settings"
+
+
+def add_settings_options(parser: CommandParser) -> None:
+    """The options that decide the settings; none has a default here, so that one that was given is known."""
+    parser.add_argument("--data", metavar="DATA", help=f"{DATA_HELP}; default: scenes, which needs no files")
+    parser.add_argument(
+        "--scale",
+        metavar="SCALE",
+        help="a name (see 'mmbench list scales') or a YAML file with any part of the settings, such as the "
+        "comparison.yaml of an earlier run; default: tiny",
+    )
+    parser.add_argument(
+        "--budget",
+        metavar="AMOUNT",
+        help="what each cell spends on training: 20000samples, 500steps, 3e14flops, 120s, 5min, 1h; "
+        "default: the scale's",
+    )
+    parser.add_argument("--name", metavar="NAME", help="folder under runs/; default: the systems and a hash")
+    parser.add_argument(
+        "--set",
+        dest="overrides",
+        action="append",
+        nargs="+",
+        metavar="KEY=VALUE",
+        help="any setting by its dotted key, as in training.learning_rate=1e-3; may be repeated",
+    )
+
+
+def add_folder_options(parser: CommandParser, *, reports: bool) -> None:
+    """Where runs, and reports if the command makes them, are kept."""
+    parser.add_argument("--runs", default="runs", metavar="DIR", help="folder of the runs; default: runs")
+    if reports:
+        parser.add_argument("--reports", default="reports", metavar="DIR", help="folder of reports; default: reports")
+
+
+def settings_of(
+    arguments: Namespace, systems: list[str], seeds: int | None = None, more_overrides: tuple[str, ...] = ()
+) -> "Settings":
+    """The settings that the options of a command line ask for.
+
+    Raises:
+        UserError: what was asked for does not exist or cannot be run.
+    """
+    from mmbench.config.load import load_settings
+
+    given = [text for group in arguments.overrides or [] for text in group]
+    return load_settings(
+        systems,
+        scale="tiny" if arguments.scale is None else arguments.scale,
+        data=arguments.data,
+        budget=arguments.budget,
+        seeds=seeds,
+        name=arguments.name,
+        overrides=[*given, *more_overrides],
+    )
+
+
+def writable_folder(text: str) -> Path:
+    """A folder that exists, or is made, and that can be written to.
+
+    Raises:
+        UserError: it cannot; better now than after the training.
+    """
+    folder = Path(text).expanduser()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except FileExistsError:
+        raise UserError(f"'{folder}' is a file; a folder is needed there") from None
+    except OSError as error:
+        raise UserError(f"no write permission: '{folder}' cannot be written to ({error.strerror})") from None
+    return folder
+
+
+def existing_run(text: str, runs: str) -> Path:
+    """The folder of a run that is given by its name or its path.
+
+    Raises:
+        UserError: there is none; the nearest name is given.
+    """
+    runs_dir = Path(runs).expanduser()
+    for folder in (runs_dir / text, Path(text).expanduser()):
+        if (folder / "comparison.yaml").is_file():
+            return folder
+    names = sorted(path.parent.name for path in runs_dir.glob("*/comparison.yaml"))
+    if not names:
+        raise UserError(f"there is no run '{text}': '{runs_dir}' holds no runs yet")
+    raise unknown_name("run", text, names)
