@@ -60,7 +60,7 @@ class _Chooser:
         self._num_asked = np.zeros(len(world), dtype=np.int64)
         self._num_of_kind = np.zeros((len(KINDS), len(world)), dtype=np.int64)
         self._num_rounds = np.zeros(len(self._forms), dtype=np.int64)
-        self._chosen: list[tuple[int, Integers]] = []  # form and scenes
+        self._chosen: list[list[Integers]] = [[] for _ in self._forms]  # [F] scenes, round by round
 
     def _prepare(self, form: Form, world: World, composition: bool) -> None:
         """Note where the form may be asked, and with what answers."""
@@ -103,7 +103,7 @@ class _Chooser:
     def fill(self) -> None:
         """Ask what can be asked where rounds could not reach."""
         for scene in np.flatnonzero(self._num_asked < self._target):
-            asked = {form for form, scenes in self._chosen if scene in scenes}
+            asked = {form for form, dealt in enumerate(self._chosen) if any(scene in scenes for scenes in dealt)}
             fitting = [
                 f for f in self._shuffled_forms() if f not in asked and self._answer[f, scene] in self._possible[f]
             ]
@@ -115,10 +115,10 @@ class _Chooser:
     def questions(self) -> list[list[SceneQuestion]]:
         """By scene."""
         by_scene: list[list[SceneQuestion]] = [[] for _ in self._num_asked]
-        for number, scenes in self._chosen:
-            form = self._forms[number]
-            for scene, answer in zip(scenes.tolist(), self._answer[number, scenes].tolist(), strict=True):
-                by_scene[scene].append(SceneQuestion(form.text, form.answers[answer], form.kind))
+        for number, form in enumerate(self._forms):
+            for scene in (scene for scenes in self._chosen[number] for scene in scenes.tolist()):
+                answer = form.answers[self._answer[number, scene]]
+                by_scene[scene].append(SceneQuestion(form.text, answer, form.kind))
         return by_scene
 
     def _deal(self, form: int, num_rounds: int, most: int, most_of_kind: int) -> None:
@@ -131,8 +131,8 @@ class _Chooser:
             return
         free = (self._num_asked < most) & (self._num_of_kind[kind] < most_of_kind)
         if most_of_kind > 1:
-            for earlier, scenes in self._chosen:
-                free[scenes] &= earlier != form
+            for scenes in self._chosen[form]:
+                free[scenes] = False
         groups = [np.flatnonzero(free & (self._answer[form] == answer)) for answer in possible]
         num_rounds = min(num_rounds, *(len(group) for group in groups))
         if num_rounds < 1:
@@ -151,7 +151,7 @@ class _Chooser:
     def _ask(self, form: int, scenes: Integers) -> None:
         self._num_asked[scenes] += 1
         self._num_of_kind[self._kind_of[form], scenes] += 1
-        self._chosen.append((form, scenes))
+        self._chosen[form].append(scenes)
 
     def _shuffled_forms(self) -> list[int]:
         return [int(f) for f in np.argsort(self._stream.words(len(self._forms)), kind="stable")]
