@@ -11,7 +11,7 @@ MAX_SCALE = 100.0
 
 
 class ContrastiveHead(nn.Module):
-    """Two projections to unit length, and a symmetric softmax loss with learned temperature (CLIP, arXiv 2103.00020)."""
+    """Projections to unit length and a symmetric softmax loss with learned temperature (CLIP, arXiv 2103.00020)."""
 
     def __init__(self, image_dim: int, text_dim: int, embed_dim: int) -> None:
         super().__init__()
