@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import sys
 import threading
 from collections.abc import Callable
@@ -108,6 +109,8 @@ class MlflowMirror:
 
 
 def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    text = lines[0] if lines else type(error).__name__
-    return text if len(text) <= 160 else text[:159] + "…"
+    text = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    if "ConnectionPool" in text:
+        return "no connection"
+    text = re.sub(r"//[^/@\s]+@", "//", text)  # an address in a message may hold a password
+    return text if len(text) <= 120 else text[:119] + "…"
