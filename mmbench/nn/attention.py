@@ -38,7 +38,8 @@ def attention_kernel() -> Kernel:
 def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, causal: bool = False) -> Tensor:
     """Softmax attention of queries over keys, scaled by ``head_dim ** -0.5``.
 
-    A row of the mask that attends to nothing (padding) gets the mean of all values with both kernels.
+    A row of the mask that attends to nothing (padding) gets the mean of all values. Its gradient is
+    finite too, but differs between the kernels: nothing may depend on such a row.
 
     Args:
         q: queries ``[B, H, L, Dh]``.

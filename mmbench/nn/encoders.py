@@ -65,10 +65,6 @@ class ImageEncoder(nn.Module):
         """Pixels as stored, uint8 ``[B, 3, H, W]``, to floats as the weights expect them."""
         return (images.float() / 255 - self.mean) / self.std
 
-    def normalise(self, images: Tensor) -> Tensor:
-        """Pixels ``[B, 3, H, W]`` of 0..255 (uint8) to what ``forward`` takes, on their device."""
-        return (images.float() - 255 * self.mean) / (255 * self.std)
-
     def num_tokens(self, image_size: int) -> int:
         """Tokens of a square image with a side of so many pixels."""
         return (image_size // self.patch_size) ** 2

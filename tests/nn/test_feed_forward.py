@@ -1,0 +1,13 @@
+"""SwiGLU against its formula."""
+
+import torch
+import torch.nn.functional as F
+
+from mmbench.nn.feed_forward import SwiGLU
+
+
+def test_equals_the_formula() -> None:
+    torch.manual_seed(0)
+    module, x = SwiGLU(8, 12), torch.randn(3, 8)
+    gate, up, down = module.gate_up.weight[:12], module.gate_up.weight[12:], module.down.weight
+    torch.testing.assert_close(module(x), (F.silu(x @ gate.T) * (x @ up.T)) @ down.T)
