@@ -1,0 +1,228 @@
+"""The answer of a comparison in sentences, each with its interval and how sure it is."""
+
+from typing import Any
+
+from mmbench.report import numbers
+from mmbench.report.catalogue import HEADLINES, Metric, describe
+from mmbench.report.text import Text, bold, join_systems, system, text
+
+Summary = dict[str, Any]
+
+
+def names_of(summary: Summary, kind: str) -> list[str]:
+    """The systems of one kind (``system`` or ``baseline``), in the tables' order."""
+    return [name for name, content in summary["systems"].items() if content["kind"] == kind]
+
+
+def question(summary: Summary) -> Text:
+    """What the comparison asks."""
+    names = names_of(summary, "system")
+    data = summary["data"]["name"] or "this data"
+    budget = budget_words(summary["budget"])
+    seeds = len(summary["seeds"])
+    runs = f"{seeds} training seeds each" if seeds != 1 else "one training seed"
+    if len(names) == 1:
+        return text("How well does ", system(names[0]), f" do on {data} after {budget}, with {runs}?")
+    return text("Which of ", join_systems(names), f" does best on {data} after the same {budget}, with {runs}?")
+
+
+def budget_words(budget: str) -> str:
+    """``20000samples`` as ``20,000 samples``."""
+    amount = budget.rstrip("abcdefghijklmnopqrstuvwxyz")
+    unit = {"s": "seconds of training", "min": "minutes of training", "flops": "FLOPs"}
+    try:
+        value = float(amount.replace("_", ""))
+    except ValueError:
+        return budget or "budget"
+    written = numbers.power(value) if value >= 1e9 else numbers.count(value)
+    name = budget[len(amount) :]
+    return f"{written} {unit.get(name, name)}"
+
+
+def verdict(summary: Summary) -> Text:
+    """One sentence: who is ahead on what, and where the top is not decided."""
+    ahead: dict[str, list[str]] = {}
+    tied: dict[tuple[str, ...], list[str]] = {}
+    for metric in _headlines(summary):
+        leaders = leading(summary, metric)
+        if len(leaders) == 1:
+            ahead.setdefault(leaders[0], []).append(describe(metric).label)
+        elif leaders:
+            tied.setdefault(tuple(leaders), []).append(describe(metric).label)
+    parts: Text = []
+    for name, labels in ahead.items():
+        parts += text("; " if parts else "", system(name), f" is ahead of all others on {numbers.join(labels)}")
+    for names, labels in tied.items():
+        parts += text("; " if parts else "", f"on {numbers.join(labels)}, ", join_systems(list(names)))
+        parts += text(" cannot be told apart" if len(names) > 2 else " cannot be told apart at the top")
+    return [*parts, *text(".")] if parts else text("No two systems have been scored yet.")
+
+
+def leading(summary: Summary, metric: str) -> list[str]:
+    """The best system of a metric and all that are not distinguishable from it; empty with fewer than two."""
+    means = ranked(summary, metric)
+    if len(means) < 2:
+        return []
+    best = means[0]
+    return [name for name in means if name == best or not pair_of(summary, metric, best, name)["distinguishable"]]
+
+
+def ranked(summary: Summary, metric: str) -> list[str]:
+    """The compared systems that have this metric, best first."""
+    means = {
+        name: summary["systems"][name]["metrics"][metric]["mean"]
+        for name in names_of(summary, "system")
+        if metric in summary["systems"][name]["metrics"]
+    }
+    return sorted(means, key=lambda name: means[name], reverse=describe(metric).higher_is_better)
+
+
+def sentences(summary: Summary) -> list[tuple[str, list[Text]]]:
+    """For each headline metric its label and its sentences: all pairs of up to three systems, else the telling ones."""
+    found = []
+    for metric in _headlines(summary):
+        order = ranked(summary, metric)
+        if len(order) < 2:
+            continue
+        if len(order) <= 3:
+            pairs = [(a, b) for number, a in enumerate(order) for b in order[number + 1 :]]
+        else:
+            pairs = [(order[0], order[1]), (order[0], order[-1])]
+        said = [pair_sentence(summary, metric, a, b) for a, b in pairs]
+        if len(order) > 3:
+            total = [pair for pair in summary["pairs"][metric] if {pair["system_a"], pair["system_b"]} <= set(order)]
+            sure = sum(bool(pair["distinguishable"]) for pair in total)
+            said.append(text(f"Of the {len(total)} pairs of systems {sure} can be told apart."))
+        found.append((describe(metric).label, said))
+    return found
+
+
+def pair_sentence(summary: Summary, metric: str, a: str, b: str) -> Text:
+    """One pair: who is better by how much, or that it cannot be told; ``a`` is the better in the table."""
+    shown = describe(metric)
+    pair = pair_of(summary, metric, a, b)
+    if pair["difference"] is None or pair["ci_low"] is None:
+        return text(system(a), " and ", system(b), " share no seed or too few images to be compared.")
+    low, high = sorted((pair["ci_low"] * shown.scale, pair["ci_high"] * shown.scale))
+    digits = numbers.digits_for([(high - low) / 2], shown.digits)
+    size = numbers.fixed(abs(pair["difference"]) * shown.scale, digits)
+    words = f"95% interval {numbers.fixed(low, digits)} to {numbers.fixed(high, digits)}"
+    if pair["covers"] == "examples only":
+        words += " over examples only"
+    if pair["distinguishable"]:
+        before, between, after = shown.more
+        ending = f"{after} ({words}, adjusted {numbers.p_words(pair['p_holm'])})."
+        return text(system(a), f"{before} {size}{_unit(shown)} {between} ", system(b), ending)
+    tail = f": {size}{_unit(shown)} apart ({words}, adjusted {numbers.p_words(pair['p_holm'])}); "
+    tail += f"the smallest difference likely to be found is {_scaled(pair['smallest_detectable'], shown, digits)}"
+    if pair["seeds_needed"] is not None:
+        tail += f", the one seen would take about {numbers.count(pair['seeds_needed'])} seeds"
+    return text(system(a), " and ", system(b), " are not distinguishable", tail + ".")
+
+
+def against_blind(summary: Summary) -> Text:
+    """Whether each system sees: its distance from the language model that was shown no image."""
+    metric = next((m for m in ("vqa_accuracy", "exact_match", "cider_d") if m in summary["pairs"]), None)
+    blind_done = metric is not None and metric in summary["systems"].get("blind", {}).get("metrics", {})
+    if metric is None or not blind_done:
+        return text("There is no finished blind baseline: nothing here shows that the systems look at the image.")
+    shown = describe(metric)
+    beats: list[Text] = []
+    fails: list[str] = []
+    for name in names_of(summary, "system"):
+        if metric not in summary["systems"][name]["metrics"]:
+            continue
+        pair = pair_of(summary, metric, name, "blind")
+        if pair["distinguishable"] and pair["difference"] > 0:
+            digits = shown.digits
+            low, high = (numbers.fixed(pair[key] * shown.scale, digits) for key in ("ci_low", "ci_high"))
+            beats.append(text(system(name), f" (+{_scaled(pair['difference'], shown, digits)}, {low} to {high})"))
+        else:
+            fails.append(name)
+    said: Text = []
+    if beats:
+        said += text(f"On {shown.label} the blind baseline (same language model, no image) is beaten by ")
+        for number, part in enumerate(beats):
+            said += [*text((", " if number < len(beats) - 1 else " and ") if number else ""), *part]
+        said += text(" points. " if shown.scale == 100 else ". ")
+    if fails:
+        verb = "does" if len(fails) == 1 else "do"
+        said += text(join_systems(fails), f" {verb} not beat blind on {shown.label}: ")
+        said += text(bold("nothing shows that it looks at the image." if len(fails) == 1 else "they may not look at it."))
+    return said
+
+
+def cautions(summary: Summary) -> list[Text]:
+    """What not to conclude from this comparison."""
+    data = summary["data"]["name"] or "this data"
+    said = [
+        text(
+            f"The ranking holds for {data}, this budget ({budget_words(summary['budget'])}) and this scale. "
+            "Architectures change places with more data, pretrained weights or higher resolution."
+        )
+    ]
+    if len(summary["seeds"]) < 2:
+        said.append(text(bold("One seed: "), "all intervals cover the choice of test examples only. Another seed may turn any of these findings."))
+    else:
+        said.append(
+            text("Two overlapping intervals in the table do not mean “no difference”: the systems saw the same images, so the paired differences are known better. Not distinguishable does not mean equal.")
+        )
+    flagged = [entry for entry in summary["matching"] if entry["flagged"] and entry["quantity"].startswith("param")]
+    if flagged:
+        names = numbers.join([f"{e['label'].lower().replace('parameters', 'all')} ({numbers.percent(e['difference'])})" for e in flagged])
+        said.append(text(f"Parameter counts are not matched: {names} between largest and smallest. Part of a difference may be due to size."))
+    said.append(text("P values are adjusted over the pairs of one metric, not over metrics; nothing was tuned per system."))
+    return said
+
+
+def incomplete(summary: Summary) -> list[Text]:
+    """Cells that failed or have not finished, and images that were set aside."""
+    said = []
+    for name, content in summary["systems"].items():
+        for seed, cell in content["cells"].items():
+            if cell["status"] == "failed":
+                reason = cell["reason"] or "no reason was left"
+                said.append(text(bold("Failed: "), system(name), f", seed {seed}: {_cut(reason)}"))
+    waiting = [
+        f"{name} seed {seed}"
+        for name, content in summary["systems"].items()
+        for seed, cell in content["cells"].items()
+        if cell["status"] not in ("done", "failed")
+    ]
+    if waiting:
+        listed = numbers.join(waiting[:6]) + (f" and {len(waiting) - 6} more" if len(waiting) > 6 else "")
+        said.append(text(bold("Not finished: "), listed, ". The numbers below are those of the finished cells."))
+    aside = summary["data"]["set_aside"]
+    if aside:
+        said.append(text(f"{aside} {'image was' if aside == 1 else 'images were'} set aside as missing or corrupt; they are listed in Section 7."))
+    return said
+
+
+def pair_of(summary: Summary, metric: str, a: str, b: str) -> dict[str, Any]:
+    """The pair's row, turned so that ``a`` comes first."""
+    for row in summary["pairs"][metric]:
+        if (row["system_a"], row["system_b"]) == (a, b):
+            return dict(row)
+        if (row["system_a"], row["system_b"]) == (b, a):
+            turned = dict(row) | {"system_a": a, "system_b": b}
+            for key, source in (("difference", "difference"), ("ci_low", "ci_high"), ("ci_high", "ci_low"), ("effect", "effect")):
+                turned[key] = None if row[source] is None else -row[source]
+            return turned
+    raise KeyError(f"no pair of {a} and {b} for {metric}")
+
+
+def _headlines(summary: Summary) -> list[str]:
+    return [metric for metric in HEADLINES if metric in summary["pairs"]]
+
+
+def _unit(shown: Metric) -> str:
+    return " points" if shown.scale == 100 else " nats per token"
+
+
+def _scaled(value: float | None, shown: Metric, digits: int) -> str:
+    return numbers.fixed(None if value is None else value * shown.scale, digits)
+
+
+def _cut(reason: str, limit: int = 160) -> str:
+    line = " ".join(reason.split())
+    return line if len(line) <= limit else line[: limit - 1] + "…"

@@ -1,0 +1,77 @@
+"""What each metric is called in tables, how it is scaled there, and how a difference in it is put into words."""
+
+import re
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Metric:
+    """How a metric is shown."""
+
+    name: str
+    """As in ``scores.parquet``."""
+    label: str
+    """In running text and figures."""
+    short: str
+    """In the head of a narrow column."""
+    scale: float
+    """Factor from the files' values to the tables': 100 for percent."""
+    digits: int
+    """Decimals at least shown in tables."""
+    higher_is_better: bool
+    """Direction."""
+    more: tuple[str, str, str]
+    """Words before the amount, between amount and the other system, and after it: "{A} answers 4.1 points more …"."""
+
+
+_KNOWN = {
+    "vqa_accuracy": ("VQA accuracy", "VQA acc.", 100, 1, True, (" answers", "more questions right than", "")),
+    "exact_match": ("Exact match", "Exact match", 100, 1, True, (" answers", "more questions right than", "")),
+    "cider_d": ("CIDEr-D", "CIDEr-D", 100, 1, True, ("’s captions score", "higher than those of", "")),
+    "bleu_4": ("BLEU-4", "BLEU-4", 100, 1, True, ("’s captions score", "higher than those of", "")),
+    "text_loss": ("Text loss after training", "Text loss", 1, 3, False, ("’s text loss is", "higher than that of", "")),
+    "text_loss_before": ("Text loss before training", "Before", 1, 3, False, (" starts", "higher than", "")),
+    "text_loss_change": ("Change of the text loss", "Change", 1, 3, False, ("’s text loss rose", "more than that of", "")),
+}
+_RECALL = re.compile(r"^(text_to_image|image_to_text)_recall@(\d+)(?:/(optimistic|pessimistic))?$")
+_ORDER = [
+    *("vqa_accuracy", "exact_match", "cider_d", "bleu_4"),
+    *(f"{way}_recall@{k}" for way in ("text_to_image", "image_to_text") for k in (1, 5, 10)),
+    *("text_loss_before", "text_loss", "text_loss_change"),
+]
+FRONT_PAGE = (
+    *("vqa_accuracy", "exact_match", "cider_d", "text_to_image_recall@1", "text_to_image_recall@5"),
+    *("image_to_text_recall@1", "image_to_text_recall@5", "text_loss"),
+)
+"""Columns of the table on page one."""
+HEADLINES = ("vqa_accuracy", "exact_match", "cider_d", "text_to_image_recall@5", "image_to_text_recall@5")
+"""Metrics that the answer speaks of, and that the figures show."""
+
+
+def describe(name: str) -> Metric:
+    """How ``name`` is shown; a metric that is not known here is shown as it is, higher taken as better."""
+    recall = _RECALL.match(name)
+    if recall:
+        way, k, ties = recall.groups()
+        arrow = "Text→image" if way == "text_to_image" else "Image→text"
+        label = f"{arrow} R@{k}" + (f" ({ties})" if ties else "")
+        first = "first" if k == "1" else f"among the first {k}"
+        what = "captions" if way == "text_to_image" else "images"
+        thing = "the right image" if way == "text_to_image" else "a right caption"
+        return Metric(name, label, label, 100, 1, True, (f" has {thing} {first} for", f"more of the {what} than", ""))
+    base, _, kind = name.partition("/")
+    if base in _KNOWN:
+        label, short, scale, digits, higher, more = _KNOWN[base]
+        return Metric(name, f"{label}, {kind}" if kind else label, kind or short, scale, digits, higher, more)
+    return Metric(name, name, name, 1, 3, True, (f"’s {name} is", "higher than that of", ""))
+
+
+def is_headline_variant(name: str) -> bool:
+    """Whether ``name`` is a metric of its own, not a bound under ties nor one kind of questions."""
+    return "/" not in name
+
+
+def in_order(names: set[str]) -> list[str]:
+    """Known metrics in the tables' order, then the others by name."""
+    known = [name for name in _ORDER if name in names]
+    return known + sorted(names - set(known))

@@ -1,0 +1,206 @@
+"""Figures of cost: quality against latency, latency against the image's tokens, and learning curves."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from mmbench.report.answer import Summary, names_of
+from mmbench.report.catalogue import describe
+from mmbench.report.run_data import RunData
+from mmbench.report.style import TEXT_WIDTH, Look, drawing, legend_above, save
+
+_QUALITY = (
+    ("vqa_accuracy", "first_token_s", "first token"),
+    ("exact_match", "first_token_s", "first token"),
+    ("cider_d", "caption_s", "a whole caption"),
+    ("text_to_image_recall@5", "embed_image_s", "embedding an image"),
+)
+_CURVES = (
+    ("loss", "Training loss"),
+    ("validation_loss", "Validation loss"),
+    ("validation_caption_loss", "Validation loss, captions"),
+    ("validation_answer_loss", "Validation loss, answers"),
+)
+
+
+def draw_pareto(summary: Summary, found: dict[str, Look], folder: Path) -> Path | None:
+    """Quality against the latency of that task at batch 1 and the smallest image; the front of undominated systems."""
+    latency = pd.DataFrame(summary["latency"])
+    if latency.empty:
+        return None
+    alone = latency[(latency["batch_size"] == 1) & (latency["image_size"] == latency["image_size"].min())]
+    panels_in = []
+    for metric, measure, words in _QUALITY:
+        times = alone[alone["measure"] == measure].drop_duplicates("system").set_index("system")
+        points = {
+            name: (times.loc[name], summary["systems"][name]["metrics"][metric])
+            for name in names_of(summary, "system")
+            if name in times.index and metric in summary["systems"][name]["metrics"]
+        }
+        if points:
+            panels_in.append((metric, words, points))
+    if not panels_in:
+        return None
+    panels_in = panels_in[:3]
+    records = []
+    with drawing():
+        height = 2.75
+        figure = Figure(figsize=(TEXT_WIDTH, height), layout="constrained")
+        panels = figure.subplots(1, len(panels_in), squeeze=False)[0]
+        for panel, (metric, words, points) in zip(panels, panels_in, strict=True):
+            shown = describe(metric)
+            places = {}
+            for name, (time, entry) in points.items():
+                low, high = (np.nan if bound is None else bound * shown.scale for bound in entry["interval"])
+                x, y = 1e3 * float(time["p50"]), entry["mean"] * shown.scale
+                places[name] = (x, y)
+                look = found[name]
+                panel.plot([x, x], [low, high], color=look.colour, linewidth=1)
+                panel.plot([x, 1e3 * float(time["p95"])], [y, y], color=look.colour, linewidth=1)
+                records.append(
+                    {"metric": metric, "system": name, "ms_p50": x, "ms_p95": 1e3 * time["p95"], "mean": y}
+                    | {"ci_low": low, "ci_high": high}
+                )
+            front = pareto(places)
+            steps = sorted(places[name] for name in front)
+            panel.step([x for x, _ in steps], [y for _, y in steps], where="post", color="#BBBBBB", linewidth=0.9, zorder=0)
+            for name, (x, y) in places.items():
+                face = found[name].colour if name in front else "white"
+                panel.plot(x, y, found[name].mark, color=found[name].colour, markerfacecolor=face, markersize=6, zorder=3)
+            panel.set_title(shown.label)
+            panel.set_xlabel(f"ms for {words}")
+            panel.margins(0.15)
+            panel.set_xlim(left=0)
+            panel.grid()
+            panel.set_axisbelow(True)
+        used = legend_above(figure, found, list(dict.fromkeys(r["system"] for r in records)), lines=False)
+        figure.get_layout_engine().set(rect=(0, 0, 1, 1 - used / height))  # type: ignore[union-attr]
+        return save(figure, pd.DataFrame(records), folder, "quality_latency")
+
+
+def pareto(places: dict[str, tuple[float, float]]) -> list[str]:
+    """The names that no other beats in both: smaller first number, larger second."""
+    return [
+        name
+        for name, (x, y) in places.items()
+        if not any(a <= x and b >= y and (a, b) != (x, y) for a, b in places.values())
+    ]
+
+
+def draw_latency(summary: Summary, found: dict[str, Look], folder: Path) -> Path | None:
+    """Time to the first token and per token against the image's tokens (its pixels, where those do not grow)."""
+    latency = pd.DataFrame(summary["latency"])
+    measures = [("first_token_s", "to the first token"), ("per_token_s", "per further token")]
+    if latency.empty or latency["image_size"].nunique() < 2:
+        return None
+    grows = latency.groupby("system")["image_tokens"].nunique().min() > 1
+    x_name, x_label = ("image_tokens", "image tokens") if grows else ("image_size", "side of the image in pixels")
+    batches = sorted(latency["batch_size"].unique())[:2]
+    records = latency[latency["measure"].isin([measure for measure, _ in measures])]
+    systems = [name for name in names_of(summary, "system") if name in set(records["system"])]
+    if not systems:
+        return None
+    with drawing():
+        height = 2.6
+        figure = Figure(figsize=(TEXT_WIDTH, height), layout="constrained")
+        panels = figure.subplots(1, 2 * len(batches), squeeze=False)[0]
+        for panel, (batch, (measure, words)) in zip(panels, ((b, m) for b in batches for m in measures), strict=True):
+            for name in systems:
+                rows = records[
+                    (records["system"] == name) & (records["batch_size"] == batch) & (records["measure"] == measure)
+                ].sort_values(x_name)
+                look = found[name]
+                panel.fill_between(rows[x_name], 1e3 * rows["p50"], 1e3 * rows["p95"], color=look.colour, alpha=0.15, lw=0)
+                panel.plot(rows[x_name], 1e3 * rows["p50"], color=look.colour, marker=look.mark, linestyle=look.line)
+            panel.set_title(f"Batch {batch}")
+            panel.set_ylabel(f"ms {words}")
+            panel.set_ylim(bottom=0)
+            panel.locator_params(axis="x", nbins=4)
+            panel.grid()
+            panel.set_axisbelow(True)
+        figure.supxlabel(x_label, fontsize=8.5)
+        used = legend_above(figure, found, systems)
+        figure.get_layout_engine().set(rect=(0, 0, 1, 1 - used / height))  # type: ignore[union-attr]
+        return save(figure, records, folder, "latency_tokens")
+
+
+def draw_curves(run: RunData, found: dict[str, Look], folder: Path) -> Path | None:
+    """Losses over the spent share of the budget: the mean of a system's seeds and the band they span."""
+    curves = []
+    for key, title in _CURVES:
+        lines = {name: line for name in run.all_systems if (line := _curve(run, name, key)) is not None}
+        if lines:
+            curves.append((key, title, lines))
+    if not curves:
+        return None
+    num_rows = -(-len(curves) // 2)
+    records: list[pd.DataFrame] = []
+    with drawing():
+        height = 0.35 + 2.2 * num_rows
+        figure = Figure(figsize=(TEXT_WIDTH, height), layout="constrained")
+        panels = figure.subplots(num_rows, 2, squeeze=False).flat
+        for panel, (key, title, lines) in zip(panels, curves, strict=False):
+            _draw_curve(panel, title, lines, found)
+            records += [line.assign(system=name, curve=key) for name, line in lines.items()]
+        for panel in list(panels)[: 2 * num_rows - len(curves)]:
+            panel.set_visible(False)
+        used = legend_above(figure, found, list(dict.fromkeys(name for _, _, lines in curves for name in lines)))
+        figure.get_layout_engine().set(rect=(0, 0, 1, 1 - used / height))  # type: ignore[union-attr]
+        return save(figure, pd.concat(records), folder, "learning_curves")
+
+
+def _draw_curve(panel: Axes, title: str, lines: dict[str, pd.DataFrame], found: dict[str, Look]) -> None:
+    tops = []
+    for name, line in lines.items():
+        look = found[name]
+        x = 100 * line["fraction"]
+        panel.fill_between(x, line["low"], line["high"], color=look.colour, alpha=0.18, linewidth=0)
+        few = look.mark if len(line) <= 12 else None
+        panel.plot(x, line["mean"], color=look.colour, linestyle=look.line, marker=few, markersize=3.5)
+        early = line[line["fraction"] >= 0.02]
+        tops.append(float((early if len(early) else line)["high"].max()))
+    panel.set_title(title)
+    panel.set_xlabel("budget spent, in percent")
+    panel.set_ylabel("nats per token")
+    panel.set_xlim(0, 100)
+    # The first steps' loss is a matter of the start, and would flatten all that follows.
+    lowest = min(float(line["low"].min()) for line in lines.values())
+    if np.isfinite(tops).all() and max(tops) > lowest:
+        panel.set_ylim(lowest - 0.05 * (max(tops) - lowest), max(tops) + 0.05 * (max(tops) - lowest))
+    panel.grid()
+    panel.set_axisbelow(True)
+
+
+def _curve(run: RunData, system: str, key: str, points: int = 60) -> pd.DataFrame | None:
+    """Mean, lowest and highest over the seeds at common shares of the budget; ``None`` without such a log."""
+    lines: list[Any] = []
+    for cell in run.cells_of(system):
+        if key in cell.log and "fraction" in cell.log:
+            line = cell.log[["fraction", key]].dropna().drop_duplicates("fraction", keep="last").sort_values("fraction")
+            if len(line):
+                lines.append(line.to_numpy(dtype=float))
+    if not lines:
+        return None
+    # Few points (validation) are drawn where they were measured, many at evenly spaced shares of the budget.
+    if max(len(line) for line in lines) <= 12:
+        grid = max(lines, key=len)[:, 0]
+    else:
+        grid = np.linspace(max(line[0, 0] for line in lines), max(line[-1, 0] for line in lines), points)
+    values = np.full((len(lines), len(grid)), np.nan)
+    for number, line in enumerate(lines):
+        inside = (grid >= line[0, 0] - 1e-9) & (grid <= line[-1, 0] + 1e-9)
+        values[number, inside] = np.interp(grid[inside], line[:, 0], line[:, 1])
+    kept = ~np.isnan(values).all(axis=0)
+    values = values[:, kept]
+    return pd.DataFrame(
+        {
+            "fraction": grid[kept],
+            "mean": np.nanmean(values, axis=0),
+            "low": np.nanmin(values, axis=0),
+            "high": np.nanmax(values, axis=0),
+        }
+    )

@@ -1,0 +1,312 @@
+"""The report's content in order, as plain data: blocks that the typst template sets and never reads as markup."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from mmbench.report import answer, cost_figures, ledger_tables, score_figures, score_tables
+from mmbench.report.answer import Summary
+from mmbench.report.catalogue import HEADLINES, describe
+from mmbench.report.run_data import RunData
+from mmbench.report.style import Look, looks
+from mmbench.report.tables import Table, write_table
+from mmbench.report.text import Text, plain, text
+
+Block = dict[str, Any]
+_SETTINGS_LINES = 400
+
+
+class Document:
+    """Collects blocks; tables and figures are also written under the report's folder as they are added."""
+
+    def __init__(self, run: RunData, summary: Summary, folder: Path) -> None:
+        self.run = run
+        self.summary = summary
+        self.folder = folder
+        self.looks: dict[str, Look] = looks(run.systems, run.baselines)
+        self.blocks: list[Block] = []
+        self.pictures: list[Path] = []
+        """Files the template needs beside it, under the names ``figure0.svg``, ``figure1.png``, …"""
+
+    def content(self) -> dict[str, Any]:
+        """What the template reads."""
+        return {
+            "title": plain(self._title()),
+            "title_spans": _spans(self._title()),
+            "subtitle": self._subtitle(),
+            "name": self.run.files.name,
+            "version": str(self.run.environment.get("mmbench") or ""),
+            "colours": {name: look.colour for name, look in self.looks.items()},
+            "blocks": self.blocks,
+        }
+
+    def heading(self, words: str, new_page: bool = False) -> None:
+        """A section's heading."""
+        self.blocks.append({"type": "heading", "text": words, "new_page": new_page})
+
+    def paragraph(self, content: Text, small: bool = False) -> None:
+        """Running text."""
+        self.blocks.append({"type": "paragraph", "spans": _spans(content), "small": small})
+
+    def bullets(self, items: list[Text], small: bool = False) -> None:
+        """A list of points."""
+        if items:
+            self.blocks.append({"type": "bullets", "items": [_spans(item) for item in items], "small": small})
+
+    def lead(self, label: str, items: list[Text]) -> None:
+        """A labelled paragraph."""
+        joined: Text = []
+        for number, item in enumerate(items):
+            joined += [*text(" " if number else ""), *item]
+        self.blocks.append({"type": "lead", "label": label, "spans": _spans(joined)})
+
+    def table(self, table: Table | None) -> None:
+        """A table, here and as files; nothing for one without rows."""
+        if table is None or not table.rows:
+            return
+        write_table(table, self.folder / "tables")
+        self.blocks.append(
+            {
+                "type": "table",
+                "title": table.title,
+                "header": table.header,
+                "align": table.aligned(),
+                "rules": table.rules,
+                "size": table.size,
+                "words": table.left_all,
+                "rows": [[{"t": c.text, "b": c.below, "s": c.style} for c in row] for row in table.rows],
+            }
+        )
+
+    def figure(self, path: Path | None, caption: str) -> None:
+        """A figure that lies in the report's folder."""
+        if path is not None:
+            self.blocks.append({"type": "figure", "path": self._picture(path), "caption": caption})
+
+    def code(self, words: str, columns: int = 1) -> None:
+        """Verbatim lines."""
+        self.blocks.append({"type": "code", "text": words, "columns": columns})
+
+    def example(self, example: dict[str, Any]) -> None:
+        """A picture with the prompt, the references and every system's answer."""
+        picture = self.run.files.root / str(example.get("picture") or "")
+        shown = bool(example.get("picture")) and picture.is_file() and picture.suffix in (".png", ".jpg", ".jpeg")
+        references = list(dict.fromkeys(map(str, example.get("references") or [])))
+        self.blocks.append(
+            {
+                "type": "example",
+                "path": self._picture(picture) if shown else None,
+                "task": "Caption" if example.get("task") == "caption" else "Question",
+                "prompt": "" if example.get("task") == "caption" else str(example.get("prompt", "")),
+                "references": references[:5],
+                "id": str(example.get("example_id", "")),
+                "answers": [[name, str(words)] for name, words in self._answers(example)],
+            }
+        )
+
+    def _answers(self, example: dict[str, Any]) -> list[tuple[str, str]]:
+        answers = example.get("answers") or {}
+        return [(name, answers[name]) for name in self.looks if name in answers]
+
+    def _picture(self, path: Path) -> str:
+        self.pictures.append(path)
+        return f"figure{len(self.pictures) - 1}{path.suffix}"
+
+    def _title(self) -> Text:
+        names = self.run.systems or self.run.all_systems
+        data = str(self.run.data.get("name") or "unnamed data")
+        if len(names) > 4:
+            return text(f"{len(names)} systems on {data}")
+        return text(answer.join_systems(names), f" on {data}")
+
+    def _subtitle(self) -> str:
+        counts = (self.run.data.get("splits") or {}).get("test") or {}
+        held = ", ".join(f"{value:,} {what}" for what, value in counts.items() if value)
+        parts = [answer.budget_words(self.summary["budget"])]
+        seeds = len(self.summary["seeds"])
+        parts.append(f"{seeds} seeds" if seeds != 1 else "one seed")
+        if held:
+            parts.append(f"test split: {held}")
+        return " · ".join(parts)
+
+
+def write_document(run: RunData, summary: Summary, folder: Path) -> Document:
+    """All sections, in the order of the questions a reader has."""
+    document = Document(run, summary, folder)
+    _first_page(document)
+    _pairs(document)
+    _cost(document)
+    _curves(document)
+    _kinds(document)
+    _examples(document)
+    _ledger(document)
+    return document
+
+
+def stage(document: Document, folder: Path) -> None:
+    """Copy the pictures to where the template finds them."""
+    for number, path in enumerate(document.pictures):
+        shutil.copyfile(path, folder / f"figure{number}{path.suffix}")
+
+
+def _first_page(document: Document) -> None:
+    summary = document.summary
+    document.lead("Question", [answer.question(summary)])
+    document.lead("Answer", [answer.verdict(summary)])
+    for item in answer.incomplete(summary):
+        document.blocks.append({"type": "notice", "spans": _spans(item)})
+    for label, said in answer.sentences(summary):
+        document.lead(label, said)
+    document.lead("Does it look?", [answer.against_blind(summary)])
+    document.table(score_tables.front_table(summary))
+    notes = score_tables.not_applicable_notes(summary)
+    legend = "Percent; CIDEr-D times 100; text loss in nats per token, lower is better. Bold: not distinguishable from the best."
+    document.paragraph(text(" ".join([legend, *notes])), small=True)
+    document.table(ledger_tables.matching_table(summary))
+    document.paragraph(_shared(document.run), small=True)
+    document.lead("Not to be concluded", [])
+    document.bullets(answer.cautions(summary), small=True)
+
+
+def _shared(run: RunData) -> Text:
+    """What is the same for all systems by construction."""
+    probe = run.probe
+    kernel = f", the kernel ({probe['attention']}) and precision ({probe['precision']})" if "attention" in probe else ""
+    return text(
+        f"The same for all: data and their order, tokenizer, image size, weights of encoder and language model at the start{kernel}. "
+        "Baselines: chance draws a training answer or caption; majority gives the commonest; blind is the same language model, "
+        "trained under the same budget without the image."
+    )
+
+
+def _pairs(document: Document) -> None:
+    summary = document.summary
+    document.heading("2  Pairs", new_page=True)
+    document.paragraph(
+        text(
+            "Seeds and images are both samples: the interval of a difference covers another choice of either. P values are "
+            "adjusted by Holm’s procedure over all pairs of a metric, and a pair is told apart where the adjusted p is below 0.05. "
+            "Effect: the difference in units of the seed-to-seed standard deviation. Detectable: the true difference that this "
+            "comparison finds 8 times in 10."
+        )
+    )
+    path = score_figures.draw_pairs(summary, document.folder / "figures")
+    document.figure(path, "Differences between the systems, with 95% intervals; filled where the pair can be told apart.")
+    for metric in summary["pairs"]:
+        if metric in HEADLINES or metric == "text_loss_change":
+            document.table(score_tables.pairs_table(summary, metric))
+        else:
+            write_table(score_tables.pairs_table(summary, metric), document.folder / "tables")
+    if not summary["pairs"]:
+        document.paragraph(text("No cell has been scored yet."))
+    document.table(score_tables.all_scores_table(summary))
+    for note in score_tables.tie_notes(summary):
+        document.paragraph(text(note), small=True)
+
+
+def _cost(document: Document) -> None:
+    summary, folder = document.summary, document.folder / "figures"
+    document.heading("3  Quality against cost")
+    if not summary["latency"]:
+        document.paragraph(text("Latency has not been measured yet: it is a step of its own after the cells."))
+        return
+    device = str(document.run.latency.get("device") or "one device")
+    document.paragraph(
+        text(f"Measured on {device}: all systems interleaved in one process, one checkpoint each, after a warm-up.")
+    )
+    document.figure(
+        cost_figures.draw_pareto(summary, document.looks, folder),
+        "Quality against latency at batch 1. Filled: no other system is both better and faster; the grey line joins these. "
+        "Bars: 95% interval of the score, and up to the 95th percentile of the time.",
+    )
+    document.figure(
+        cost_figures.draw_latency(summary, document.looks, folder),
+        "Latency against the size of the image: median, and a band up to the 95th percentile.",
+    )
+    document.table(score_tables.latency_table(summary))
+
+
+def _curves(document: Document) -> None:
+    document.heading("4  Learning curves")
+    path = cost_figures.draw_curves(document.run, document.looks, document.folder / "figures")
+    if path is None:
+        document.paragraph(text("No cell has written a log yet."))
+        return
+    document.figure(
+        path,
+        "Loss over the share of the budget spent: mean of the seeds, and the band they span. The training loss is that of "
+        "single logged steps. The axis starts after the first 2% of the budget.",
+    )
+
+
+def _kinds(document: Document) -> None:
+    summary = document.summary
+    document.heading("5  By kind")
+    some = len(document.blocks)
+    for base in ("vqa_accuracy", "exact_match"):
+        table = score_tables.kinds_table(summary, base)
+        if table is None:
+            continue
+        document.figure(
+            score_figures.draw_kinds(summary, base, document.looks, document.folder / "figures"),
+            f"{describe(base).label} by question kind.",
+        )
+        # Many kinds (VQA v2 has 65) would not fit the page as columns: then the files hold the table.
+        if len(table.header) <= 9:
+            document.table(table)
+        else:
+            write_table(table, document.folder / "tables")
+    for split in sorted({split for content in summary["systems"].values() for split in content["splits"]}):
+        document.table(score_tables.split_table(summary, split))
+        if split == "composition":
+            document.paragraph(text("The split “composition” shows combinations of attributes that training never shows."), small=True)
+    table = score_tables.text_table(summary)
+    document.table(table)
+    if table is not None:
+        document.paragraph(
+            text(
+                "A rise means that ability on text alone was lost in multimodal training; where the language model stays frozen and "
+                "no image is given, gated cross-attention keeps it exactly."
+            ),
+            small=True,
+        )
+    if len(document.blocks) == some:
+        document.paragraph(text("Not applicable: no question kinds, further splits or text losses in this run."))
+
+
+def _examples(document: Document) -> None:
+    document.heading("6  Examples", new_page=bool(document.run.examples))
+    if not document.run.examples:
+        document.paragraph(text("No examples have been chosen yet."))
+        return
+    rule = str(document.run.examples[0].get("rule") or "")
+    if rule:
+        document.paragraph(text(f"Chosen by rule, not by hand: {rule.rstrip('.')}."))
+    if document.run.data.get("redistributable") is False:
+        document.paragraph(text("The pictures may not be passed on under the terms of this data, and are left out."), small=True)
+    for example in document.run.examples:
+        document.example(example)
+
+
+def _ledger(document: Document) -> None:
+    run = document.run
+    document.heading("7  Ledger", new_page=True)
+    document.table(ledger_tables.spent_table(run))
+    document.table(ledger_tables.cost_table(run))
+    document.table(ledger_tables.pretraining_table(run))
+    document.table(ledger_tables.stages_table(document.summary))
+    document.table(ledger_tables.cells_table(run))
+    document.table(ledger_tables.facts_table(run))
+    document.table(ledger_tables.set_aside_table(run))
+    if run.command:
+        document.paragraph(text("The command that repeats this comparison:"))
+        document.code(run.command)
+    if run.files.comparison.is_file():
+        lines = run.files.comparison.read_text(encoding="utf-8").rstrip().splitlines()
+        cut = [*lines[:_SETTINGS_LINES], f"# … {len(lines) - _SETTINGS_LINES} more lines"]
+        document.paragraph(text("Settings, resolved (comparison.yaml):"))
+        document.code("\n".join(lines if len(lines) <= _SETTINGS_LINES else cut), columns=2)
+
+
+def _spans(content: Text) -> list[dict[str, str]]:
+    return [{"t": span.text, "s": span.style} for span in content]

@@ -1,0 +1,103 @@
+"""Figures of scores: paired differences with their intervals, and scores by question kind."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from mmbench.report.answer import Summary, names_of
+from mmbench.report.catalogue import HEADLINES, describe
+from mmbench.report.style import TEXT_WIDTH, Look, drawing, legend_above, save, shorten
+
+
+def draw_pairs(summary: Summary, folder: Path) -> Path | None:
+    """One panel a headline metric, one line a pair of systems; filled where the pair can be told apart."""
+    systems = names_of(summary, "system")
+    metrics = [metric for metric in HEADLINES if metric in summary["pairs"]][:5]
+    pairs = [(a, b) for number, a in enumerate(systems) for b in systems[number + 1 :]]
+    if not metrics or not pairs:
+        return None
+    labels = [f"{shorten(a, 20)} − {shorten(b, 20)}" for a, b in pairs]
+    records: list[dict[str, Any]] = []
+    with drawing():
+        figure = Figure(figsize=(TEXT_WIDTH, 0.75 + 0.2 * len(pairs)), layout="constrained")
+        panels = figure.subplots(1, len(metrics), sharey=True, squeeze=False)[0]
+        for panel, metric in zip(panels, metrics, strict=True):
+            shown = describe(metric)
+            rows = {(row["system_a"], row["system_b"]): row for row in summary["pairs"][metric]}
+            panel.axvline(0, color="#888888", linewidth=0.7)
+            for height, pair in enumerate(pairs):
+                row = rows.get(pair)
+                if row is None or row["ci_low"] is None:
+                    panel.text(0, height, "no data", ha="center", va="center", fontsize=7, color="#888888")
+                    continue
+                low, middle, high = (row[key] * shown.scale for key in ("ci_low", "difference", "ci_high"))
+                sure = bool(row["distinguishable"])
+                panel.plot([low, high], [height, height], color="#222222" if sure else "#999999", linewidth=1)
+                face = "#222222" if sure else "white"
+                panel.plot(middle, height, "o", color="#222222" if sure else "#999999", markerfacecolor=face)
+                records.append({"metric": metric, "pair": f"{pair[0]} - {pair[1]}", **row})
+            panel.set_title(shown.short)
+            panel.set_yticks(range(len(pairs)), labels)
+            panel.set_ylim(len(pairs) - 0.4, -0.6)
+            panel.grid(axis="x")
+            panel.set_axisbelow(True)
+            panel.locator_params(axis="x", nbins=4)
+            panel.tick_params(axis="y", length=0)
+            panel.spines["left"].set_visible(False)
+        figure.supxlabel("difference in points, with 95% interval", fontsize=8.5)
+        return save(figure, pd.DataFrame(records), folder, "pairs")
+
+
+def draw_kinds(summary: Summary, base: str, found: dict[str, Look], folder: Path) -> Path | None:
+    """Question kinds down, systems as dots with intervals, the blind baseline as a bar to beat."""
+    prefix = f"{base}/"
+    systems = [name for name in names_of(summary, "system") if _kinds(summary, name, prefix)]
+    kinds = sorted({kind for name in systems for kind in _kinds(summary, name, prefix)})[:24]
+    if not kinds:
+        return None
+    blind = _kinds(summary, "blind", prefix) if "blind" in summary["systems"] else {}
+    records = []
+    spacing = 0.7 / max(len(systems), 1)
+    with drawing():
+        height = 0.9 + len(kinds) * max(0.3, 0.1 * len(systems) + 0.12)
+        figure = Figure(figsize=(TEXT_WIDTH, height), layout="constrained")
+        panel = figure.subplots()
+        for number, kind in enumerate(kinds):
+            if number % 2:
+                panel.axhspan(number - 0.5, number + 0.5, color="#F5F5F5", linewidth=0)
+            if kind in blind:
+                level = 100 * blind[kind]["mean"]
+                panel.plot([level, level], [number - 0.4, number + 0.4], color=found["blind"].colour, linewidth=1.2)
+                records.append(_kind_record("blind", kind, blind[kind]))
+        for place, name in enumerate(systems):
+            look = found[name]
+            for kind, entry in _kinds(summary, name, prefix).items():
+                if kind not in kinds:
+                    continue
+                y = kinds.index(kind) + (place - (len(systems) - 1) / 2) * spacing
+                low, high = (100 * (np.nan if bound is None else bound) for bound in entry["interval"])
+                panel.plot([low, high], [y, y], color=look.colour, linewidth=1)
+                panel.plot(100 * entry["mean"], y, look.mark, color=look.colour)
+                records.append(_kind_record(name, kind, entry))
+        panel.set_yticks(range(len(kinds)), [shorten(kind, 30) for kind in kinds])
+        panel.set_ylim(len(kinds) - 0.5, -0.5)
+        panel.tick_params(axis="y", length=0)
+        panel.grid(axis="x")
+        panel.set_axisbelow(True)
+        panel.set_xlabel(f"{describe(base).label} in percent, with 95% interval; grey line: blind")
+        used = legend_above(figure, found, systems, lines=False)
+        figure.get_layout_engine().set(rect=(0, 0, 1, 1 - used / height))  # type: ignore[union-attr]
+        return save(figure, pd.DataFrame(records), folder, f"kinds_{base}")
+
+
+def _kinds(summary: Summary, name: str, prefix: str) -> dict[str, Any]:
+    metrics = summary["systems"][name]["metrics"]
+    return {metric.removeprefix(prefix): entry for metric, entry in metrics.items() if metric.startswith(prefix)}
+
+
+def _kind_record(system: str, kind: str, entry: dict[str, Any]) -> dict[str, Any]:
+    low, high = entry["interval"]
+    return {"system": system, "kind": kind, "mean": entry["mean"], "ci_low": low, "ci_high": high}

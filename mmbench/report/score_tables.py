@@ -1,0 +1,259 @@
+"""Tables of scores: page one's, all metrics, pairs, question kinds, other splits, text-only ability, latency."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
+
+from mmbench.report import numbers
+from mmbench.report.answer import Summary, leading, names_of
+from mmbench.report.catalogue import FRONT_PAGE, Metric, describe, in_order, is_headline_variant
+from mmbench.report.tables import Row, Table, TableCell
+
+Find = Callable[[str, str], dict[str, Any] | None]
+
+
+def front_table(summary: Summary) -> Table:
+    """Systems and baselines by the headline metrics."""
+    metrics = [metric for metric in FRONT_PAGE if _measured(summary, metric)]
+    return _score_table(summary, "scores", f"Scores on the test split, {_means_over(summary)}.", metrics)
+
+
+def all_scores_table(summary: Summary) -> Table:
+    """What page one leaves out."""
+    left = {m for content in summary["systems"].values() for m in content["metrics"]} - set(FRONT_PAGE)
+    metrics = [m for m in in_order({m for m in left if is_headline_variant(m)}) if not m.startswith("text_loss")]
+    return _score_table(summary, "scores_more", f"Further scores on the test split, {_means_over(summary)}.", metrics)
+
+
+def not_applicable_notes(summary: Summary) -> list[str]:
+    """One sentence a metric that no system of this comparison has."""
+    reasons: dict[str, str] = {}
+    for content in summary["systems"].values():
+        for metric, reason in content["not_applicable"].items():
+            if not _measured(summary, metric):
+                reasons.setdefault(metric, reason)
+    return [f"{describe(metric).label}: not applicable ({reason})." for metric, reason in reasons.items()]
+
+
+def tie_notes(summary: Summary) -> list[str]:
+    """A sentence where ties in the similarities leave Recall@K open."""
+    notes = []
+    for name, content in summary["systems"].items():
+        wide = []
+        for metric, entry in content["metrics"].items():
+            low, high = (content["metrics"].get(f"{metric}/{side}") for side in ("pessimistic", "optimistic"))
+            if low and high and high["mean"] - low["mean"] > 0.001 and not math.isclose(low["mean"], high["mean"]):
+                spread = f"{numbers.percent(low['mean'])} to {numbers.percent(high['mean'])}"
+                wide.append(f"{describe(metric).label} lies anywhere from {spread} (expected {numbers.percent(entry['mean'])})")
+        if wide:
+            notes.append(f"{name}: tied similarities; {'; '.join(wide)}.")
+    return notes
+
+
+def pairs_table(summary: Summary, metric: str) -> Table:
+    """Pairs among the systems, and each system against blind."""
+    shown = describe(metric)
+    wanted = {*names_of(summary, "system"), "blind"}
+    pairs = [row for row in summary["pairs"][metric] if {row["system_a"], row["system_b"]} <= wanted]
+    widths = [(row["ci_high"] - row["ci_low"]) / 2 * shown.scale for row in pairs if row["ci_low"] is not None]
+    digits = numbers.digits_for(widths, shown.digits)
+    rows = []
+    for row in pairs:
+        difference, low, high, least = (
+            None if row[key] is None else row[key] * shown.scale
+            for key in ("difference", "ci_low", "ci_high", "smallest_detectable")
+        )
+        verdict = "yes" if row["distinguishable"] else "no" if row["p"] is not None else "cannot be compared"
+        seeds = "–" if row["distinguishable"] or row["seeds_needed"] is None else numbers.count(row["seeds_needed"])
+        rows.append(
+            [
+                TableCell(row["system_a"], style="system"),
+                TableCell(row["system_b"], style="system"),
+                TableCell(numbers.fixed(difference, digits, sign=True)),
+                TableCell(numbers.interval(low, high, digits)),
+                TableCell(numbers.p_value(row["p_holm"])),
+                TableCell(numbers.fixed(row["effect"], 1, sign=True)),
+                TableCell(verdict, style="bold" if row["distinguishable"] else "plain"),
+                TableCell(numbers.fixed(least, digits)),
+                TableCell(seeds),
+            ]
+        )
+    unit = "points" if shown.scale == 100 else "nats per token"
+    header = ["A", "B", "A − B", "95% interval", "adj. p", "Effect", "Told apart", "Detectable", "Seeds needed"]
+    title = f"{shown.label}, in {unit}."
+    name = "pairs_" + metric.replace("@", "_at_").replace("/", "_")
+    return Table(name, title, header, rows, num_left=2, data=pd.DataFrame(summary["pairs"][metric]))
+
+
+def kinds_table(summary: Summary, base: str) -> Table | None:
+    """A row a system, a column a question kind."""
+    found = {m for content in summary["systems"].values() for m in content["metrics"] if m.startswith(base + "/")}
+    if not found:
+        return None
+    title = f"{describe(base).label} by question kind, in percent."
+    table = _score_table(summary, f"kinds_{base}", title, sorted(found))
+    table.header = [table.header[0], *(metric.partition("/")[2] for metric in sorted(found))]
+    return table
+
+
+def split_table(summary: Summary, split: str) -> Table | None:
+    """Test split and another one, side by side."""
+    metrics = in_order(
+        {
+            metric
+            for content in summary["systems"].values()
+            for metric in content["splits"].get(split, {})
+            if metric in FRONT_PAGE and not metric.startswith("text_loss")
+        }
+    )
+    if not metrics:
+        return None
+    header = ["System"]
+    for metric in metrics:
+        header += [f"{describe(metric).short}, test", split, "difference"]
+    rows, records = [], []
+    for name, content in summary["systems"].items():
+        row: Row = [TableCell(name, style="system")]
+        for metric in metrics:
+            shown = describe(metric)
+            both = [content["metrics"].get(metric), content["splits"].get(split, {}).get(metric)]
+            digits = _digits(summary, metric)
+            row += [_score_cell(entry, shown, digits, missing(content, metric)) for entry in both]
+            change = both[1]["mean"] - both[0]["mean"] if both[0] and both[1] else None
+            row.append(TableCell(numbers.fixed(None if change is None else change * shown.scale, digits, sign=True)))
+            records += [_record(name, metric, part, entry) for part, entry in zip(("test", split), both, strict=True)]
+        rows.append(row)
+    title = f"The split “{split}” beside the test split."
+    return Table(f"split_{split}", title, header, rows, rules=_rules(summary), data=pd.DataFrame(records))
+
+
+def text_table(summary: Summary) -> Table | None:
+    """Text-only loss before and after."""
+    metrics = ["text_loss_before", "text_loss", "text_loss_change"]
+    if not any(_measured(summary, metric) for metric in metrics):
+        return None
+    table = _score_table(summary, "text_loss", "Text-only loss in nats per token (lower is better).", metrics)
+    table.header = ["System", "Before training", "After training", "Change"]
+    return table
+
+
+def latency_table(summary: Summary) -> Table | None:
+    """Median and 95th percentile of each measure, by batch and image size."""
+    rows_in = pd.DataFrame(summary["latency"])
+    if rows_in.empty:
+        return None
+    measures = [m for m in LATENCY if m in set(rows_in["measure"])]
+    rows, rules = [], []
+    order = {name: number for number, name in enumerate(summary["systems"])}
+    sizes = rows_in[["batch_size", "image_size"]].drop_duplicates().sort_values(["batch_size", "image_size"])
+    for batch_size, image_size in sizes.itertuples(index=False):
+        group = rows_in[(rows_in["batch_size"] == batch_size) & (rows_in["image_size"] == image_size)]
+        rules.append(len(rows))
+        for name in sorted(group["system"].unique(), key=lambda name: order.get(name, len(order))):
+            own = group[group["system"] == name]
+            row: Row = [TableCell(name, style="system"), TableCell(f"{batch_size}"), TableCell(f"{image_size}")]
+            tokens, peaks = own["image_tokens"].dropna(), own["peak_memory_bytes"].dropna()
+            row.append(TableCell(numbers.count(tokens.iloc[0]) if len(tokens) else "–"))
+            for measure in measures:
+                row.append(_latency_cell(own[own["measure"] == measure], measure))
+            row.append(TableCell(numbers.memory(peaks.max()) if len(peaks) else "–"))
+            rows.append(row)
+    header = ["System", "Batch", "Pixels", "Tokens", *(LATENCY[m] for m in measures), "Peak memory"]
+    title = "Latency: median, and below it the 95th percentile. Pixels: side of the image; tokens: of the image."
+    return Table("latency", title, header, rows, rules=rules, data=rows_in, size=8)
+
+
+LATENCY = {
+    "first_token_s": "First token",
+    "per_token_s": "Per token",
+    "tokens_per_s": "Tokens/s",
+    "caption_s": "Caption",
+    "embed_image_s": "Embed image",
+    "embed_text_s": "Embed text",
+}
+"""Measures in the tables' order."""
+
+
+def missing(content: dict[str, Any], metric: str) -> str:
+    """Why a system has no value: never a gap."""
+    base = metric.partition("/")[0].replace("text_loss_change", "text_loss")
+    if metric in content["not_applicable"] or base in content["not_applicable"]:
+        return "not applicable"
+    statuses = {cell["status"] for cell in content["cells"].values()}
+    if statuses == {"failed"}:
+        return "failed"
+    return "not measured" if "done" in statuses else "not finished"
+
+
+def _score_table(summary: Summary, name: str, title: str, metrics: list[str]) -> Table:
+    """A row a system, a column a metric; systems that nothing beats at the top of a column are bold."""
+    rows, records = [], []
+    best = {metric: leading(summary, metric) if metric in summary["pairs"] else [] for metric in metrics}
+    for system, content in summary["systems"].items():
+        row: Row = [TableCell(system, style="system")]
+        for metric in metrics:
+            entry = content["metrics"].get(metric)
+            top = system in best[metric] and metric not in ("text_loss_before", "text_loss_change")
+            row.append(
+                _score_cell(entry, describe(metric), _digits(summary, metric), missing(content, metric), top)
+            )
+            records.append(_record(system, metric, "test", entry))
+        rows.append(row)
+    header = ["System", *(describe(metric).short for metric in metrics)]
+    return Table(name, title, header, rows, rules=_rules(summary), data=pd.DataFrame(records))
+
+
+def _score_cell(entry: dict[str, Any] | None, shown: Metric, digits: int, why: str, top: bool = False) -> TableCell:
+    if entry is None:
+        return TableCell(why, style="muted")
+    low, high = (None if bound is None else bound * shown.scale for bound in entry["interval"])
+    words = numbers.fixed(entry["mean"] * shown.scale, digits)
+    return TableCell(words, numbers.interval(low, high, digits), "bold" if top else "plain")
+
+
+def _latency_cell(found: pd.DataFrame, measure: str) -> TableCell:
+    if found.empty:
+        return TableCell("not measured", style="muted")
+    row = found.iloc[0]
+    if measure == "tokens_per_s":
+        return TableCell(f"{row['p50']:,.0f}", f"{row['p95']:,.0f}")
+    return TableCell(numbers.seconds(row["p50"]), numbers.seconds(row["p95"]))
+
+
+def _record(system: str, metric: str, split: str, entry: dict[str, Any] | None) -> dict[str, Any]:
+    record = {"system": system, "metric": metric, "split": split}
+    if entry is None:
+        return record
+    low, high = entry["interval"]
+    kept = {key: entry[key] for key in ("mean", "sd", "n_seeds", "n_examples", "n_clusters", "covers")}
+    return record | kept | {"ci_low": low, "ci_high": high}
+
+
+def _digits(summary: Summary, metric: str) -> int:
+    """The same number of decimals down a column; that of the trained systems."""
+    shown = describe(metric)
+    intervals = [
+        content["metrics"][metric]["interval"]
+        for content in summary["systems"].values()
+        if metric in content["metrics"] and content["kind"] == "system"
+    ]
+    widths = [(high - low) / 2 * shown.scale for low, high in intervals if low is not None and high is not None]
+    return numbers.digits_for(widths, shown.digits)
+
+
+def _measured(summary: Summary, metric: str) -> bool:
+    return any(metric in content["metrics"] for content in summary["systems"].values())
+
+
+def _rules(summary: Summary) -> list[int]:
+    """A rule between systems and baselines."""
+    return [len(names_of(summary, "system"))] if names_of(summary, "baseline") else []
+
+
+def _means_over(summary: Summary) -> str:
+    seeds = len(summary["seeds"])
+    if seeds > 1:
+        return f"means over {seeds} seeds with 95% intervals over seeds and examples"
+    return "one seed, with 95% intervals over examples only"

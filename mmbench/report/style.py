@@ -1,0 +1,105 @@
+"""How figures look, and which colour and mark each system has throughout a report."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+TEXT_WIDTH = 6.5
+"""Width of the page's text in inches."""
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#9A8700")
+"""Okabe and Ito's palette, told apart by colour-blind readers too; its yellow is darkened for white paper."""
+_MARKS = ("o", "s", "^", "D", "v", "P", "X", "*")
+_LINES = ("-", "--", "-.", ":")
+_GREYS = ("#A0A0A0", "#7A7A7A", "#4D4D4D", "#C0C0C0")
+
+
+@dataclass(frozen=True)
+class Look:
+    """One system's signs."""
+
+    colour: str
+    """Hex."""
+    mark: str
+    """matplotlib's marker."""
+    line: str
+    """matplotlib's line style."""
+
+
+def looks(systems: list[str], baselines: list[str]) -> dict[str, Look]:
+    """A fixed look for each system; baselines are grey."""
+    found = {
+        name: Look(_COLOURS[i % len(_COLOURS)], _MARKS[i % len(_MARKS)], _LINES[i // len(_COLOURS) % len(_LINES)])
+        for i, name in enumerate(systems)
+    }
+    for i, name in enumerate(baselines):
+        found[name] = Look(_GREYS[i % len(_GREYS)], "x", "--")
+    return found
+
+
+@contextmanager
+def drawing() -> Iterator[None]:
+    """matplotlib set up for the page: serif figures, thin axes, no mathematics read into labels."""
+    options = {
+        "font.family": ["STIXGeneral", "DejaVu Sans"],
+        "font.size": 8.5,
+        "axes.labelsize": 8.5,
+        "axes.titlesize": 9,
+        "axes.titleweight": "bold",
+        "xtick.labelsize": 8,
+        "ytick.labelsize": 8,
+        "legend.fontsize": 8.5,
+        "legend.frameon": False,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.linewidth": 0.6,
+        "xtick.major.width": 0.6,
+        "ytick.major.width": 0.6,
+        "grid.color": "#DDDDDD",
+        "grid.linewidth": 0.5,
+        "lines.linewidth": 1.3,
+        "lines.markersize": 4.5,
+        "axes.unicode_minus": True,
+        "text.parse_math": False,
+        "svg.fonttype": "path",
+        "svg.hashsalt": "mmbench",
+        "pdf.fonttype": 42,
+    }
+    # The object-oriented canvas below never opens a window, so the user's backend stays as it is.
+    with matplotlib.rc_context(options):
+        yield
+
+
+def save(figure: Figure, data: pd.DataFrame, folder: Path, name: str) -> Path:
+    """Write ``NAME.svg``, ``NAME.pdf`` and the numbers as ``NAME.csv``; returns the SVG's path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.svg"
+    figure.savefig(path, metadata={"Date": None})
+    figure.savefig(folder / f"{name}.pdf", metadata={"CreationDate": None})
+    data.to_csv(folder / f"{name}.csv", index=False)
+    return path
+
+
+def shorten(name: str, limit: int = 26) -> str:
+    """A name that fits beside an axis: its middle is left out where it is too long."""
+    return name if len(name) <= limit else f"{name[: limit // 2]}…{name[-(limit // 2 - 1) :]}"
+
+
+def legend_above(figure: Figure, found: dict[str, Look], used: list[str], lines: bool = True) -> float:
+    """One legend for all panels over the figure; returns the height in inches that it takes."""
+    handles = [
+        Line2D(
+            [], [], color=found[name].colour, marker=found[name].mark, linestyle=found[name].line if lines else "none"
+        )
+        for name in used
+    ]
+    longest = max((len(shorten(name)) for name in used), default=1)
+    columns = max(1, min(len(used), int(TEXT_WIDTH / (0.45 + 0.066 * longest))))
+    num_rows = -(-len(used) // columns)
+    figure.legend(handles, [shorten(name) for name in used], loc="upper center", ncols=columns, columnspacing=1.4)
+    return 0.17 * num_rows + 0.12

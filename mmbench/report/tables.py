@@ -1,0 +1,124 @@
+"""A table of the report and the three forms in which it is also left as a file: Markdown, LaTeX (booktabs), CSV."""
+
+import csv
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+
+
+@dataclass(frozen=True)
+class TableCell:
+    """One cell."""
+
+    text: str
+    """What it says."""
+    below: str = ""
+    """A second, smaller line: the interval."""
+    style: Literal["plain", "bold", "system", "muted", "flag", "code"] = "plain"
+    """How it is drawn; ``flag`` marks a deviation."""
+
+
+Row = list[TableCell]
+
+
+@dataclass
+class Table:
+    """A table: the first ``num_left`` columns are words, the others numbers."""
+
+    name: str
+    """Of its files."""
+    title: str
+    """Its caption."""
+    header: list[str]
+    """Column headings."""
+    rows: list[Row]
+    """Cells."""
+    num_left: int = 1
+    """Columns that are aligned to the left."""
+    rules: list[int] = field(default_factory=list)
+    """Rows above which a thin rule stands."""
+    data: pd.DataFrame | None = None
+    """The unrounded numbers for the CSV; the cells' text if not given."""
+    size: float = 8.5
+    """Font size in points in the PDF."""
+    left_all: bool = False
+    """Whether every column is words."""
+
+    def aligned(self) -> list[str]:
+        """``left`` or ``right``, column by column."""
+        return ["left" if self.left_all or i < self.num_left else "right" for i in range(len(self.header))]
+
+
+def write_table(table: Table, folder: Path) -> None:
+    """Write ``NAME.md``, ``NAME.tex`` and ``NAME.csv`` under ``folder``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{table.name}.md").write_text(markdown(table), encoding="utf-8")
+    (folder / f"{table.name}.tex").write_text(latex(table), encoding="utf-8")
+    path = folder / f"{table.name}.csv"
+    if table.data is not None:
+        table.data.to_csv(path, index=False)
+        return
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(table.header)
+        writer.writerows([_one_line(cell) for cell in row] for row in table.rows)
+
+
+def markdown(table: Table) -> str:
+    """A pipe table with its caption above."""
+    lines = [f"**{escape_markdown(table.title)}**", "", _pipes([escape_markdown(text) for text in table.header])]
+    lines.append(_pipes(["---" if side == "left" else "---:" for side in table.aligned()]))
+    for row in table.rows:
+        lines.append(_pipes([escape_markdown(_one_line(cell)) for cell in row]))
+    return "\n".join(lines) + "\n"
+
+
+def latex(table: Table) -> str:
+    """A ``table`` environment; the document needs the package ``booktabs``."""
+    columns = "".join(side[0] for side in table.aligned())
+    lines = [r"\begin{table}", r"\centering", rf"\caption{{{escape_latex(table.title)}}}"]
+    lines += [rf"\begin{{tabular}}{{{columns}}}", r"\toprule"]
+    lines.append(" & ".join(escape_latex(text) for text in table.header) + r" \\")
+    lines.append(r"\midrule")
+    for number, row in enumerate(table.rows):
+        if number in table.rules and number:
+            lines.append(r"\midrule")
+        cells = []
+        for cell in row:
+            words = escape_latex(_one_line(cell))
+            cells.append(rf"\textbf{{{words}}}" if cell.style == "bold" else words)
+        lines.append(" & ".join(cells) + r" \\")
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}"]) + "\n"
+
+
+def escape_markdown(words: str) -> str:
+    """Characters that Markdown or HTML would read as markup, written so that they are shown."""
+    one_line = " ".join(words.split())
+    escaped = re.sub(r"([\\`*_{}\[\]#|~$])", r"\\\1", one_line)
+    return escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def escape_latex(words: str) -> str:
+    """Characters that LaTeX would read as commands, written so that they are shown."""
+    return "".join(_LATEX.get(character, character) for character in " ".join(words.split()))
+
+
+_LATEX = {
+    **{character: "\\" + character for character in "&%$#_{}"},
+    **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
+    **{"−": r"$-$", "–": "--", "×": r"$\times$", "→": r"$\rightarrow$", "…": r"\ldots{}", "≤": r"$\le$"},
+    **{"<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", "’": "'", "▲": r"$\blacktriangle$"},
+    **{"[": "{[}", "]": "{]}"},
+    **{raised: rf"\textsuperscript{{{plain}}}" for raised, plain in zip("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789", strict=True)},
+}
+
+
+def _one_line(cell: TableCell) -> str:
+    return f"{cell.text} {cell.below}" if cell.below else cell.text
+
+
+def _pipes(cells: list[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
