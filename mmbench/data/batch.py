@@ -81,5 +81,13 @@ class Batch:
         return self._map(lambda tensor: tensor.pin_memory())
 
     def _map(self, change: Callable[[Tensor], Tensor]) -> "Batch":
-        tensors = (self.images, self.token_ids, self.segments, self.positions, self.roles, self.labels)
-        return Batch(*(change(tensor) for tensor in tensors), sample_ids=self.sample_ids, totals=self.totals)
+        return Batch(
+            images=change(self.images),
+            token_ids=change(self.token_ids),
+            segments=change(self.segments),
+            positions=change(self.positions),
+            roles=change(self.roles),
+            labels=change(self.labels),
+            sample_ids=self.sample_ids,
+            totals=self.totals,
+        )

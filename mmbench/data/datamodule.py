@@ -17,14 +17,14 @@ from mmbench.config.settings import Settings
 from mmbench.data.batch import Batch
 from mmbench.data.dataset import load_dataset
 from mmbench.data.evaluation_split import EvaluationSplit
-from mmbench.data.example import TRAIN, VALIDATION, Dataset, Example, Question, SetAside
+from mmbench.data.example import TRAIN, VALIDATION, Dataset, Question, SetAside
 from mmbench.data.locking import build_once
 from mmbench.data.order import permutation, positions_of_step
 from mmbench.data.pixels import PixelStore, Progress, open_pixels
-from mmbench.data.prompts import CAPTION_PROMPT, continuation, question_prompt
 from mmbench.data.rows import Mode, build_batch, plan_rows
 from mmbench.data.table import Array, TextTable
 from mmbench.data.tokenizer import TextTokenizer, load_tokenizer, train_tokenizer
+from mmbench.data.training_texts import training_texts
 
 _FIRST_BROKEN = 3
 
@@ -271,17 +271,6 @@ class CountingSampler(Sampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         return itertools.count(self._start)
-
-
-def training_texts(examples: list[Example]) -> list[str]:
-    """What a tokenizer is trained on: captions and questions with every answer, as they stand behind their prompts."""
-    texts = []
-    for example in examples:
-        texts += [CAPTION_PROMPT + continuation(caption) for caption in example.captions]
-        for question in example.questions:
-            answers = "".join(continuation(answer) for answer in dict.fromkeys(question.answers))
-            texts.append(question_prompt(question.text) + answers)
-    return texts
 
 
 def _check_broken(dataset: Dataset, num_images: int, max_share: float) -> None:

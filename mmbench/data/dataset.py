@@ -12,7 +12,7 @@ import numpy as np
 from mmbench.config.data import DataSettings, SourceSettings
 from mmbench.config.errors import UserError, unknown_name
 from mmbench.data.example import SPLITS, TRAIN, Dataset, Example, SceneImage, Split
-from mmbench.data.formats.parsed import Parsed, Reader, name_kinds
+from mmbench.data.formats.parsed import MALFORMED, Parsed, Reader, name_kinds
 from mmbench.data.joining import join
 from mmbench.data.order import Stream, permutation
 
@@ -26,12 +26,9 @@ def load_dataset(settings: DataSettings) -> Dataset:
     Raises:
         UserError: a source's files are missing or malformed, or the train or test split is empty.
     """
-    if not settings.sources:
-        raise UserError(f"data '{settings.name}' has no source; give at least one under 'sources'")
-    sources = [read_source(source) for source in settings.sources]
-    parsed = join(sources)
-    _drop_empty(parsed)
-    name_kinds(parsed.splits)
+    parsed = read_sources(settings)
+    check_malformed(settings, parsed)
+    finish(parsed)
     fingerprint = fingerprint_of(parsed.splits)
     splits = {
         name: Split(name, _limited(examples, fingerprint, _limit(settings, name)))
@@ -42,6 +39,17 @@ def load_dataset(settings: DataSettings) -> Dataset:
     dataset = Dataset(settings.name, splits, parsed.redistributable, fingerprint, parsed.left_out)
     dataset.require_splits()
     return dataset
+
+
+def read_sources(settings: DataSettings) -> Parsed:
+    """All sources, joined; what is empty or malformed is still in it, or noted.
+
+    Raises:
+        UserError: there is no source, or one cannot be read.
+    """
+    if not settings.sources:
+        raise UserError(f"data '{settings.name}' has no source; give at least one under 'sources'")
+    return join([read_source(source) for source in settings.sources])
 
 
 def read_source(source: SourceSettings) -> Parsed:
@@ -87,8 +95,23 @@ def image_mark(example: Example) -> list[object]:
         return [os.path.basename(example.image), -1]
 
 
-def _drop_empty(parsed: Parsed) -> None:
-    """Leave out, and count, empty captions, questions without text or answers, and images without any text."""
+def check_malformed(settings: DataSettings, parsed: Parsed) -> None:
+    """Accept a few malformed lines, as a few broken images.
+
+    Raises:
+        UserError: more than ``max_broken_share`` of the lines or records are malformed.
+    """
+    malformed = [problem for problem in parsed.problems if problem.what == MALFORMED]
+    if len(malformed) > settings.max_broken_share * parsed.num_records:
+        first = malformed[0]
+        raise UserError(
+            f"{len(malformed)} of {parsed.num_records} records of data '{settings.name}' are malformed; the first: "
+            f"{first.where}: {first.why}; mend them, or see them all with 'mmbench data check'"
+        )
+
+
+def finish(parsed: Parsed) -> None:
+    """Leave out, and count, empty captions, questions without text or answers, and images without text; name kinds."""
     for name in parsed.splits:
         kept = []
         for example in parsed.splits[name]:
@@ -110,6 +133,7 @@ def _drop_empty(parsed: Parsed) -> None:
                 kept.append(example)
         parsed.splits[name] = kept
     parsed.splits = {name: parsed.splits[name] for name in SPLITS if name in parsed.splits}
+    name_kinds(parsed.splits)
 
 
 def _limit(settings: DataSettings, split: str) -> int | None:

@@ -3,7 +3,7 @@
 import struct
 import zlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +29,7 @@ BROKEN_IMAGE_ERRORS = (
 """What Pillow raises for a file that is missing, cut short, no image or absurdly large."""
 
 
-def decode(path: str, side: int) -> Pixels:
+def decode(source: str | BinaryIO, side: int) -> Pixels:
     """Read an image file as a square: all of it is kept, the aspect ratio is not.
 
     Transparent images are laid on white; the camera's rotation (EXIF) is applied.
@@ -40,7 +40,7 @@ def decode(path: str, side: int) -> Pixels:
     Raises:
         OSError and the other `BROKEN_IMAGE_ERRORS`: the file is missing or corrupt.
     """
-    with Image.open(path) as file:
+    with Image.open(source) as file:
         file.draft("RGB", (side, side))
         image = _upright_rgb(file)
     resized = image.resize((side, side), Image.Resampling.BICUBIC)

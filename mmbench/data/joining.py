@@ -5,7 +5,7 @@ import re
 from collections import Counter
 
 from mmbench.data.example import Example, SceneImage
-from mmbench.data.formats.parsed import Parsed
+from mmbench.data.formats.parsed import Parsed, Problem
 
 _COCO_PREFIX = re.compile(r"^COCO_[a-z]+\d{4}_(?=\d{12}\.)")
 
@@ -24,6 +24,8 @@ def join(sources: list[Parsed]) -> Parsed:
     for number, source in enumerate(sources, start=1):
         joined.left_out += source.left_out
         joined.problems += source.problems
+        joined.num_records += source.num_records
+        own: set[str] = set()
         for split, examples in source.splits.items():
             joined.splits.setdefault(split, [])
             for example in examples:
@@ -36,6 +38,9 @@ def join(sources: list[Parsed]) -> Parsed:
                 else:
                     _merge(found, split, example, joined.left_out)
                 for question in example.questions:
+                    if question.id in own:
+                        joined.problems.append(Problem("duplicate question ids", question.id))
+                    own.add(question.id)
                     question.id = _unique(question.id, number, taken)
                 places.update((key, found) for key in keys if key not in places)
     return joined

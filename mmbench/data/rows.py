@@ -135,7 +135,7 @@ def _draw(
 
 
 def _answers(table: TextTable, questions: Array, seed: int, epochs: Array) -> Array:
-    """[G] the entry of each question's answer: where several are most frequent, one drawn by (seed, epoch, question)."""
+    """[G] the entry of each question's answer; of several most frequent, one drawn by (seed, epoch, question)."""
     starts = table.answer_offsets[questions]
     ties = table.answer_offsets[questions + 1] - starts
     picked = np.zeros(len(questions), dtype=np.int64)

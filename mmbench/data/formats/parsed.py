@@ -13,6 +13,10 @@ from mmbench.config.data import SourceSettings
 from mmbench.config.errors import UserError
 from mmbench.data.example import TRAIN, VALIDATION, Example, Question
 
+MALFORMED = "malformed records"
+"""The kind of problem of a line or record that cannot be read; a share of them is tolerated."""
+MIN_KIND_SHARE = 0.005
+"""Kinds of questions with a smaller share of them are ``other``, where the data names no kinds."""
 MAX_KINDS = 20
 """Kinds of questions that are told apart where the data names none; the rest are ``other``."""
 
@@ -22,9 +26,11 @@ class Problem:
     """Something wrong with one item of a source, for the data check."""
 
     what: str
-    """The kind of problem, for instance ``malformed line``."""
+    """The kind of problem, for instance `MALFORMED`."""
     where: str
     """The item: a file and line, or an id."""
+    why: str = ""
+    """What exactly is wrong, where the kind does not say it."""
 
 
 @dataclass
@@ -39,6 +45,13 @@ class Parsed:
     """What was read and is not used, counted."""
     problems: list[Problem] = field(default_factory=list)
     """What is wrong with single items."""
+    num_records: int = 0
+    """Lines or records that were read, malformed ones included."""
+
+    def malformed(self, where: str, why: str = "") -> None:
+        """Note a record that is left out because it cannot be read."""
+        self.problems.append(Problem(MALFORMED, where, why))
+        self.left_out[MALFORMED] += 1
 
 
 Reader = Callable[[SourceSettings], Parsed]
@@ -66,8 +79,8 @@ def name_kinds(splits: dict[str, list[Example]]) -> None:
     """Name the kind of every question that has none: its first two words, if these are among the most usual."""
     unnamed = [q for examples in splits.values() for example in examples for q in example.questions if not q.kind]
     counts = Counter(_first_words(question.text) for question in unnamed)
-    usual = sorted(counts, key=lambda kind: (-counts[kind], kind))[: MAX_KINDS - (len(counts) > MAX_KINDS)]
-    kept = set(usual)
+    usual = sorted(counts, key=lambda kind: (-counts[kind], kind))[: MAX_KINDS - 1]
+    kept = {kind for kind in usual if counts[kind] >= MIN_KIND_SHARE * len(unnamed)}
     for question in unnamed:
         kind = _first_words(question.text)
         question.kind = kind if kind in kept else "other"
@@ -76,7 +89,8 @@ def name_kinds(splits: dict[str, list[Example]]) -> None:
 def group_questions(
     records: Iterable[tuple[str, str, list[str]]], known: Iterable[str], left_out: Counter[str]
 ) -> dict[str, list[Question]]:
-    """Questions by image from (image id, question, answers); numbered within their image. Unknown images are counted."""
+    """Questions by image from (image id, question, answers), numbered within their image; those of unknown images are
+    counted."""
     images = set(known)
     grouped: dict[str, list[Question]] = defaultdict(list)
     for image_id, text, answers in records:
