@@ -92,7 +92,8 @@ def read_llama_config(folder: Path) -> Decoder.Config:
         "tie_word_embeddings": False,
         "head_dim": None,
     }
-    values: dict[str, Any] = {ours: content.get(theirs, defaults.get(theirs)) for ours, theirs in _FIELDS.items()}
+    stated = {**defaults, **{key: value for key, value in content.items() if value is not None}}
+    values: dict[str, Any] = {ours: stated.get(theirs) for ours, theirs in _FIELDS.items()}
     absent = [_FIELDS[ours] for ours, value in values.items() if value is None and ours != "head_dim"]
     if absent:
         raise UserError(f"'{path}' lacks {', '.join(absent)}: give the folder of a Llama-type checkpoint")
@@ -138,7 +139,12 @@ def _names(config: Decoder.Config) -> Iterator[tuple[str, list[str], list[int]]]
 
 
 def _from_llama_names(tensors: dict[str, Tensor], config: Decoder.Config) -> dict[str, Tensor]:
-    return {ours: torch.cat([tensors[name] for name in theirs]) for ours, theirs, _ in _names(config)}
+    state = {ours: torch.cat([tensors.pop(name) for name in theirs]) for ours, theirs, _ in _names(config)}
+    # Old files carry the rotary tables; files of tied models may carry the embedding once more, as the head.
+    rest = [name for name in tensors if not name.endswith("rotary_emb.inv_freq") and name != "lm_head.weight"]
+    if rest:
+        raise KeyError(f"{len(rest)} tensors are left over, first {rest[0]}")
+    return state
 
 
 def _to_llama_names(state: dict[str, Tensor], config: Decoder.Config) -> dict[str, Tensor]:

@@ -191,9 +191,15 @@ def _build_open_clip(settings: EncoderSettings, image_size: int) -> ImageEncoder
     config = open_clip.get_model_config(settings.name)
     if config is None:
         raise _unknown_model("open_clip", settings.name, open_clip.list_models())
+    allowed = "a tower with patch tokens: ViT-* without attention pooling (ViT-B-32, ViT-L-14), or ViT-*-SigLIP"
     vision = {**config["vision_cfg"], "image_size": image_size, **settings.options}
+    towers: dict[str, Any] = {"vision_cfg": vision}
+    if settings.weights in NOT_LOADED:  # the text tower is dropped: make it small, and nothing of it from the hub
+        towers["text_cfg"] = {"context_length": 8, "vocab_size": 8, "width": 64, "heads": 1, "layers": 1}
     if "timm_model_name" in vision:
         vision["timm_model_pretrained"] = False
+    elif vision.get("attentional_pool") or isinstance(vision["layers"], list):  # list: the stages of a ResNet
+        raise _no_transformer(settings, allowed)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the text tower, which is dropped
@@ -201,8 +207,8 @@ def _build_open_clip(settings: EncoderSettings, image_size: int) -> ImageEncoder
                 settings.name,
                 pretrained=_open_clip_weights(settings),
                 force_image_size=image_size,
-                vision_cfg=vision,
                 pretrained_hf=False,
+                **towers,
             )
     except (TypeError, AssertionError) as error:
         raise _not_built(settings, error) from error
@@ -213,19 +219,21 @@ def _build_open_clip(settings: EncoderSettings, image_size: int) -> ImageEncoder
         raise _no_weights(settings, error) from error
     visual = model.visual
     mean, std = visual.preprocess_cfg["mean"], visual.preprocess_cfg["std"]
-    if "timm_model_name" in vision and hasattr(visual.trunk, "num_prefix_tokens"):
+    if "timm_model_name" not in vision:
+        return OpenClipEncoder(visual, mean, std)
+    if hasattr(visual.trunk, "num_prefix_tokens"):
         # The same trunk again, made for any image size; pooling heads stay behind.
         trunk = timm.create_model(
-            vision["timm_model_name"], num_classes=0, global_pool="", img_size=image_size, dynamic_img_size=True
+            vision["timm_model_name"],
+            num_classes=0,
+            global_pool=vision.get("timm_pool", "avg"),  # decides where the last norm is
+            img_size=image_size,
+            dynamic_img_size=True,
         )
         missing = trunk.load_state_dict(visual.trunk.state_dict(), strict=False).missing_keys
         if not missing:
             return TimmEncoder(trunk, mean, std)
-    elif isinstance(visual, open_clip.transformer.VisionTransformer) and visual.attn_pool is None:
-        return OpenClipEncoder(visual, mean, std)
-    raise _no_transformer(
-        settings, "a tower with patch tokens: ViT-* without attention pooling (ViT-B-32, ViT-L-14), or ViT-*-SigLIP"
-    )
+    raise _no_transformer(settings, allowed)
 
 
 def _open_clip_weights(settings: EncoderSettings) -> str | None:
@@ -279,18 +287,17 @@ def _no_transformer(settings: EncoderSettings, allowed: str) -> UserError:
 def _not_built(settings: EncoderSettings, error: Exception) -> UserError:
     return UserError(
         f"encoder '{settings.name}' of {settings.library} cannot be built with options {settings.options}: "
-        f"{_first_line(error)}; allowed are the keyword arguments of the library's constructor"
+        f"{_in_one_line(error)}; allowed are the keyword arguments of the library's constructor"
     )
 
 
 def _no_weights(settings: EncoderSettings, error: Exception) -> UserError:
     logging.getLogger(__name__).debug("loading the encoder failed", exc_info=error)
     return UserError(
-        f"weights '{settings.weights}' of encoder '{settings.name}' could not be loaded ({_first_line(error)}): "
+        f"weights '{settings.weights}' of encoder '{settings.name}' could not be loaded ({_in_one_line(error)}): "
         "set encoder.weights to the path of a local checkpoint that fits the options, or to 'contrastive'"
     )
 
 
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__
+def _in_one_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:300].removesuffix(": ")

@@ -1,0 +1,169 @@
+"""Checkpoint folders against Hugging Face's own Llama, in both directions."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from mmbench.config.errors import UserError
+from mmbench.nn.checkpoint import load_llama, read_llama_config, save_llama
+from mmbench.nn.decoder import Decoder
+
+transformers = pytest.importorskip("transformers")
+
+SIZES: dict[str, dict[str, Any]] = {
+    "tied, grouped queries": {"num_key_value_heads": 2, "tie_word_embeddings": True},
+    "untied, one key head each": {"num_key_value_heads": 4, "tie_word_embeddings": False, "rope_theta": 500000.0},
+    "wide heads": {"num_key_value_heads": 1, "head_dim": 24, "rms_norm_eps": 1e-3},
+}
+
+
+def _reference(**changed: Any) -> Any:
+    """A small LlamaForCausalLM with random weights large enough that every part matters."""
+    torch.manual_seed(0)
+    sizes = {"vocab_size": 61, "hidden_size": 32, "intermediate_size": 80, "num_hidden_layers": 3}
+    config = transformers.LlamaConfig(**{**sizes, "num_attention_heads": 4, "initializer_range": 0.2, **changed})
+    return transformers.LlamaForCausalLM(config).eval()
+
+
+def _difference(decoder: Decoder, reference: Any) -> float:
+    ids = torch.randint(0, 61, (2, 13), generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        logits = decoder.logits(decoder(decoder.embed(ids), torch.arange(13).expand(2, 13)))
+        expected = reference(ids).logits
+    assert expected.std() > 0.1
+    return float((logits - expected).abs().max())
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder as Hugging Face writes it, for the tests that damage it."""
+    _reference(**SIZES["tied, grouped queries"]).save_pretrained(tmp_path)
+    return tmp_path
+
+
+def _edit(folder: Path, **changed: Any) -> None:
+    path = folder / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changed}))
+
+
+@pytest.mark.parametrize("name", SIZES)
+@pytest.mark.parametrize("shard", ["5GB", "20KB"])
+def test_logits_equal_those_of_transformers(tmp_path: Path, name: str, shard: str) -> None:
+    _reference(**SIZES[name]).save_pretrained(tmp_path, max_shard_size=shard)
+    assert (tmp_path / "model.safetensors.index.json").exists() == (shard == "20KB")
+    reference = transformers.LlamaForCausalLM.from_pretrained(tmp_path).eval()
+    assert _difference(load_llama(tmp_path), reference) < 1e-4
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_transformers_reads_what_is_written(tmp_path: Path, name: str) -> None:
+    sizes = SIZES[name]
+    torch.manual_seed(0)
+    decoder = Decoder(
+        Decoder.Config(
+            vocab_size=61,
+            width=32,
+            depth=3,
+            num_heads=4,
+            num_kv_heads=sizes["num_key_value_heads"],
+            feed_forward_width=80,
+            rope_theta=sizes.get("rope_theta", 10000.0),
+            norm_eps=sizes.get("rms_norm_eps", 1e-5),
+            tie_embeddings=sizes.get("tie_word_embeddings", False),
+            head_dim=sizes.get("head_dim"),
+        )
+    )
+    with torch.no_grad():
+        for parameter in decoder.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.2)
+    save_llama(decoder, tmp_path)
+    reference, report = transformers.LlamaForCausalLM.from_pretrained(tmp_path, output_loading_info=True)
+    assert not report["missing_keys"]
+    assert not report["unexpected_keys"]
+    assert _difference(decoder, reference.eval()) < 1e-4
+
+
+def test_written_and_read_again_is_the_same(tmp_path: Path) -> None:
+    decoder = Decoder(Decoder.Config(vocab_size=40, depth=2, rope_theta=777.0, norm_eps=1e-4, tie_embeddings=False))
+    save_llama(decoder, tmp_path / "new" / "folder")
+    state_of_random = torch.random.get_rng_state()
+    again = load_llama(tmp_path / "new" / "folder")
+    assert torch.equal(torch.random.get_rng_state(), state_of_random)
+    assert again.config == decoder.config
+    assert all(torch.equal(p, q) for p, q in zip(decoder.parameters(), again.parameters(), strict=True))
+    assert all(p.requires_grad for p in again.parameters())
+
+
+def test_older_configurations_have_rope_theta_at_the_top(folder: Path) -> None:
+    _edit(folder, rope_parameters=None, rope_theta=1234.0)
+    assert read_llama_config(folder).rope_theta == 1234.0
+    _edit(folder, rope_parameters={"rope_type": "default", "rope_theta": 99.0}, rope_theta=None)
+    assert read_llama_config(folder).rope_theta == 99.0
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"model_type": "mistral"},
+        {"hidden_act": "gelu"},
+        {"attention_bias": True},
+        {"mlp_bias": True},
+        {"rope_scaling": {"rope_type": "llama3", "factor": 8.0}},
+        {"rope_scaling": {"type": "linear", "factor": 2.0}},
+        {"rope_parameters": {"rope_type": "yarn", "rope_theta": 10000.0}},
+    ],
+)
+def test_refuses_what_the_decoder_does_not_do(folder: Path, changed: dict[str, Any]) -> None:
+    _edit(folder, **changed)
+    key = "rope_scaling" if "rope_parameters" in changed else next(iter(changed))
+    with pytest.raises(UserError, match=f"{key} .* is supported"):
+        load_llama(folder)
+
+
+def test_a_configuration_of_other_sizes(folder: Path) -> None:
+    _edit(folder, intermediate_size=64)
+    with pytest.raises(UserError, match=r"do not fit its config\.json.*gate_up"):
+        load_llama(folder)
+    _edit(folder, intermediate_size=80, num_hidden_layers=4)
+    with pytest.raises(UserError, match=r"model\.layers\.3"):
+        load_llama(folder)
+    _edit(folder, hidden_size=None)
+    with pytest.raises(UserError, match="lacks hidden_size"):
+        load_llama(folder)
+
+
+def test_a_deeper_file_than_its_configuration(folder: Path) -> None:
+    _edit(folder, num_hidden_layers=2)
+    with pytest.raises(UserError, match=r"model\.layers\.2"):
+        load_llama(folder)
+
+
+def test_incomplete_and_damaged_folders(folder: Path) -> None:
+    (folder / "model.safetensors").write_bytes(b"nothing of the kind")
+    with pytest.raises(UserError, match="cannot be read"):
+        load_llama(folder)
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(UserError, match=r"has no model\.safetensors"):
+        load_llama(folder)
+    (folder / "config.json").write_text("{")
+    with pytest.raises(UserError, match="no JSON"):
+        load_llama(folder)
+    (folder / "config.json").unlink()
+    with pytest.raises(UserError, match=r"has no config\.json"):
+        load_llama(folder)
+
+
+@pytest.mark.parametrize("name", ["/no/such/folder", "nosuchfolder", "./a/b"])
+def test_a_folder_that_is_not_there(name: str) -> None:
+    with pytest.raises(UserError, match="no such folder: give the folder"):
+        load_llama(name)
+
+
+def test_a_hub_name_without_the_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(UserError, match=r"could not be had from the hub .* give the folder"):
+        load_llama("somebody/some-model")
