@@ -106,7 +106,7 @@ def test_a_finished_comparison_is_shown_whole(run: RunFiles) -> None:
     assert failed.data.tags["mmbench.reason"] == "out of memory"
     assert done.data.metrics["test/vqa_accuracy"] == 0.75
     assert done.data.metrics["test/text_to_image_recall_at_5"] == 0.25
-    assert done.data.metrics["ledger/samples"] == 6400
+    assert done.data.metrics["usage/samples"] == 6400
     assert done.data.params["family"] == "unified"
     assert steps(client, done, "train/loss") == list(range(0, 100, 10))
     assert steps(client, done, "validation/loss") == [0, 50]

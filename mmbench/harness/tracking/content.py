@@ -42,8 +42,8 @@ def is_validation(line: Mapping[str, Any]) -> bool:
 
 
 def final_metrics(cell: CellFiles) -> dict[str, float]:
-    """Mean scores of each split (``test/vqa_accuracy``) and the ledger (``ledger/samples``) of a cell."""
-    metrics = {metric_name(f"ledger/{key}"): value for key, value in _numbers(cell.read().get("ledger") or {})}
+    """Mean scores of each split (``test/vqa_accuracy``) and the ledger (``usage/samples``; under this name the curves stand before it) of a cell."""
+    metrics = {metric_name(f"usage/{key}"): value for key, value in _numbers(cell.read().get("ledger") or {})}
     for path in sorted(cell.root.glob("scores*.parquet")):
         split = path.stem.removeprefix("scores").removeprefix("_") or "test"
         for name, mean in _mean_scores(path).items():

@@ -123,7 +123,9 @@ class Store:
         found = self._client.get_experiment_by_name(name)
         if found is None:
             try:
-                return str(self._client.create_experiment(name, artifact_location=artifact_location))
+                # The kind makes MLflow's pages open on runs and curves, not on traces of prompts.
+                tags = {"mlflow.experimentKind": "custom_model_development"}
+                return str(self._client.create_experiment(name, artifact_location, tags))
             except MlflowException as error:
                 # Another comparison that started at the same moment was faster.
                 found = self._client.get_experiment_by_name(name)
