@@ -1,5 +1,6 @@
 """Encoders of both libraries, built small on the spot."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -126,11 +127,14 @@ def test_timm_checkpoint_that_does_not_fit(tmp_path: Path) -> None:
 
 
 def test_open_clip_tokens_are_those_of_the_tower(tmp_path: Path) -> None:
-    vision = {**open_clip.get_model_config("ViT-S-32")["vision_cfg"], **TOWER, "image_size": 64}
-    clip = open_clip.create_model("ViT-S-32", vision_cfg=vision).eval()
+    text = {"context_length": 8, "vocab_size": 8, "width": 64, "heads": 1, "layers": 1}
+    config = {"embed_dim": 32, "vision_cfg": {**TOWER, "image_size": 64}, "text_cfg": text}
+    (tmp_path / "small-tower.json").write_text(json.dumps(config))
+    open_clip.add_model_config(tmp_path / "small-tower.json")
+    clip = open_clip.create_model("small-tower").eval()
     torch.save(clip.state_dict(), tmp_path / "clip.pt")
     clip.visual.output_tokens = True
-    encoder = _open_clip(weights=str(tmp_path / "clip.pt"))
+    encoder = _open_clip(name="small-tower", options={}, weights=str(tmp_path / "clip.pt"))
     assert (encoder.dim, encoder.patch_size, encoder.num_tokens(64)) == (64, 16, 16)
     torch.testing.assert_close(encoder(_images(64)), clip.visual(_images(64))[1])
 

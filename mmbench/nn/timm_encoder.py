@@ -1,0 +1,102 @@
+"""Vision Transformers of timm."""
+
+import sys
+from pathlib import Path
+from typing import Any, cast
+
+from torch import Tensor, nn
+
+from mmbench.config.errors import UserError
+from mmbench.config.model import EncoderSettings
+from mmbench.nn.attention import Kernel, attention_kernel
+from mmbench.nn.image_encoder import (
+    NOT_LOADED,
+    ImageEncoder,
+    local_file,
+    no_transformer,
+    no_weights,
+    not_built,
+    unknown_model,
+)
+
+
+def build_timm(settings: EncoderSettings, image_size: int) -> ImageEncoder:
+    """A Vision Transformer of timm; the options are keyword arguments of its constructor.
+
+    Raises:
+        UserError: as `build_encoder`.
+    """
+    import timm
+
+    if ":" not in settings.name and not timm.is_model(settings.name.split(".")[0]):
+        raise unknown_model("timm", settings.name, timm.list_models())
+    own_file = None if settings.weights in (*NOT_LOADED, "pretrained") else local_file(settings)
+    options = {"img_size": image_size, **settings.options}
+    try:
+        model = timm.create_model(
+            settings.name,
+            pretrained=settings.weights == "pretrained",
+            num_classes=0,
+            dynamic_img_size=True,
+            **options,
+        )
+    except (TypeError, AssertionError, ValueError, AttributeError) as error:
+        if "dynamic_img_size" in str(error):
+            raise no_transformer(settings, "a Vision Transformer of timm, for instance vit_tiny_patch16_224") from error
+        raise not_built(settings, error) from error
+    except Exception as error:
+        # Hub, network and file problems: a different class from each library, one remedy for all.
+        raise no_weights(settings, error) from error
+    if not hasattr(model, "num_prefix_tokens") or not hasattr(model, "patch_embed"):
+        raise no_transformer(settings, "a Vision Transformer of timm, for instance vit_tiny_patch16_224")
+    if own_file is not None:
+        _load_timm(model, own_file, settings)
+    return TimmEncoder(model, *_normalisation(model))
+
+
+class TimmEncoder(ImageEncoder):
+    """A Vision Transformer of timm, whose attention follows the kernel switch."""
+
+    def __init__(self, model: nn.Module, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+        patch_embed = cast(Any, model.patch_embed)
+        super().__init__(int(cast(Any, model).num_features), int(patch_embed.patch_size[0]), mean, std)
+        cast(Any, model).reset_classifier(0, "")  # a pooling head would have parameters that never get a gradient
+        self.model = model
+        self._switched = [module for module in model.modules() if hasattr(module, "fused_attn")]
+        self._kernel: Kernel | None = None
+
+    def forward(self, images: Tensor) -> Tensor:
+        """``[B, 3, H, W]`` to ``[B, N, dim]``."""
+        if self._kernel != attention_kernel():
+            self._kernel = attention_kernel()
+            for module in self._switched:
+                cast(Any, module).fused_attn = self._kernel == "sdpa"
+        model = cast(Any, self.model)
+        tokens = model.forward_features(images)[:, model.num_prefix_tokens :]
+        # Models that average their tokens have their last norm after the pooling instead of before it.
+        normed: Tensor = model.fc_norm(tokens) if hasattr(model, "fc_norm") else tokens
+        return normed
+
+
+def _load_timm(model: nn.Module, path: Path, settings: EncoderSettings) -> None:
+    """Fill a timm model from a file; anything it lacks is an error, where timm itself would leave it random."""
+    import timm
+
+    # Each of timm's model files that knows foreign or older layouts has a function of this name to translate them.
+    translate = getattr(sys.modules[type(model).__module__], "checkpoint_filter_fn", None)
+    try:
+        state = timm.models.load_state_dict(str(path))
+        state = translate(state, model) if translate else state
+        missing = model.load_state_dict(state, strict=False).missing_keys
+    except Exception as error:
+        # A file of another kind, a damaged one, or one of other sizes: each reader has its own exception for that.
+        raise no_weights(settings, error) from error
+    if missing:
+        raise UserError(
+            f"checkpoint '{path}' does not fit encoder '{settings.name}' with options {settings.options}: it lacks "
+            f"{len(missing)} of its tensors, first '{missing[0]}'; give the options it was trained with"
+        )
+
+
+def _normalisation(model: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    return tuple(model.pretrained_cfg["mean"]), tuple(model.pretrained_cfg["std"])
