@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -20,6 +21,7 @@ from mmbench.config.settings import TrackingSettings
 from mmbench.harness.run_files import RunFiles, read_json
 from mmbench.harness.tracking import MlflowMirror, check_tracking_uri, tracking_uri
 from mmbench.harness.tracking.content import MAX_PARAMETER_LENGTH, curve_metrics, flatten, metric_name
+from mmbench.harness.tracking.store import Point, Store, make_sqlite_file
 
 SYSTEMS = ("unified", "hybrid")
 
@@ -29,10 +31,19 @@ def no_configured_store(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
 
 
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """MLflow takes seconds to make its tables: once for all tests but those that are about it."""
+    path = tmp_path_factory.mktemp("store") / "mlflow.db"
+    make_sqlite_file(f"sqlite:///{path}")
+    return path
+
+
 @pytest.fixture
-def run(tmp_path: Path) -> RunFiles:
+def run(tmp_path: Path, empty_store: Path) -> RunFiles:
     files = RunFiles(tmp_path / "runs" / "demo")
     files.root.mkdir(parents=True)
+    shutil.copy(empty_store, files.runs_dir / "mlflow.db")
     systems = {name: {"family": name, "paper": "none", "options": {"depth": 2}} for name in SYSTEMS}
     settings = {"name": "demo", "systems": systems, "budget": "100steps", "scale": "tiny", "data": {"name": "scenes"}}
     files.comparison.write_text(yaml.safe_dump(settings))
@@ -101,6 +112,7 @@ def test_a_finished_comparison_is_shown_whole(run: RunFiles) -> None:
     assert parent.data.params["systems.unified.options.depth"] == "2"
     assert parent.data.tags["budget"] == "100steps"
     assert [file.path for file in client.list_artifacts(parent.info.run_id, "report")] == ["report/demo.pdf"]
+    assert parent.data.metrics == {"vqa_accuracy/unified": 0.75, "text_to_image_recall_at_5/unified": 0.25}
     done, failed = children["unified seed 0"], children["hybrid seed 0"]
     assert (done.info.status, failed.info.status) == ("FINISHED", "FAILED")
     assert failed.data.tags["mmbench.reason"] == "out of memory"
@@ -146,8 +158,6 @@ def test_points_whose_sending_was_forgotten_are_not_there_twice(run: RunFiles) -
 
 
 def test_the_same_points_sent_again_are_kept_once(run: RunFiles) -> None:
-    from mmbench.harness.tracking.store import Point, Store
-
     store = Store(tracking_uri("", run.runs_dir), "mmbench", run.runs_dir / "mlartifacts")
     run_id, _ = store.find_or_create_run({"mmbench.run": "x"}, "x", 1, {})
     points = [Point(f"train/{key}", float(step), 1000 + step, step) for step in range(600) for key in "ab"]
@@ -235,6 +245,7 @@ def test_stop_does_not_wait_for_a_store_that_hangs(run: RunFiles) -> None:
         assert len(warnings) == 1
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_there_is_one_parent_and_no_point_twice(run: RunFiles) -> None:
     code = (
         "import sys; from pathlib import Path; from mmbench.config.settings import TrackingSettings\n"
@@ -242,6 +253,7 @@ def test_killed_at_any_moment_there_is_one_parent_and_no_point_twice(run: RunFil
         "mirror = MlflowMirror(RunFiles(Path(sys.argv[1])), TrackingSettings(), interval_s=0.01)\n"
         "import mlflow; print('go', flush=True); mirror.start(); import time; time.sleep(60)\n"
     )
+    (run.runs_dir / "mlflow.db").unlink()
     for round, wait_s in enumerate((0.05, 0.4, 0.7, 1.1)):
         process = subprocess.Popen([sys.executable, "-c", code, str(run.root)], stdout=subprocess.PIPE, text=True)
         assert process.stdout is not None and process.stdout.readline() == "go\n"
@@ -261,6 +273,7 @@ def test_killed_at_any_moment_there_is_one_parent_and_no_point_twice(run: RunFil
 
 
 def test_nothing_happens_when_tracking_is_switched_off(run: RunFiles) -> None:
+    (run.runs_dir / "mlflow.db").unlink()
     mirrored = MlflowMirror(run, TrackingSettings(uri="nonsense", enabled=False))
     mirrored.start()
     assert mirrored.stop() and mirrored.catch_up()

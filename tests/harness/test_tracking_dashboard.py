@@ -51,21 +51,21 @@ def test_page_and_api_answer_and_a_signal_ends_all(tmp_path: Path, number: signa
     try:
         assert process.stdout is not None
         assert f"http://127.0.0.1:{port}" in process.stdout.readline()
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=20) as page:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=60) as page:
             assert b"<title>MLflow</title>" in page.read()
         body = json.dumps({"experiment_ids": [store.experiment_id]}).encode()
         url = f"http://127.0.0.1:{port}/api/2.0/mlflow/runs/search"
         request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=20) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             assert [run["info"]["run_name"] for run in json.load(answer)["runs"]] == ["demo"]
         os.kill(process.pid, number)
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
         time.sleep(0.2)
         assert ended(port)
         assert process.stdout.read() == "ended\n"
     finally:
         process.terminate()
-        process.communicate(timeout=20)
+        process.communicate(timeout=60)
 
 
 def test_a_port_in_use_is_said_in_one_sentence(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -42,13 +42,28 @@ def is_validation(line: Mapping[str, Any]) -> bool:
 
 
 def final_metrics(cell: CellFiles) -> dict[str, float]:
-    """Mean scores of each split (``test/vqa_accuracy``) and the ledger (``usage/samples``; under this name the curves stand before it) of a cell."""
+    """Mean scores of each split (``test/vqa_accuracy``) and the ledger of a cell.
+
+    The ledger is shown as ``usage/samples``, a name that MLflow sorts behind scores and training curves.
+    """
     metrics = {metric_name(f"usage/{key}"): value for key, value in _numbers(cell.read().get("ledger") or {})}
     for path in sorted(cell.root.glob("scores*.parquet")):
         split = path.stem.removeprefix("scores").removeprefix("_") or "test"
         for name, mean in _mean_scores(path).items():
             metrics[metric_name(f"{split}/{name}")] = mean
     return metrics
+
+
+def mean_scores(cells: Iterable[CellFiles]) -> dict[str, float]:
+    """Means over the finished seeds, as ``vqa_accuracy/unified``: the parent's page has a section a metric, with a
+    bar for each system."""
+    scores: dict[str, list[float]] = {}
+    for cell in cells:
+        if cell.read().get("status") == "done":
+            for name, value in final_metrics(cell).items():
+                if name.startswith("test/"):
+                    scores.setdefault(f"{name.removeprefix('test/')}/{cell.system}", []).append(value)
+    return {name: sum(values) / len(values) for name, values in scores.items()}
 
 
 def cell_digest(cell: CellFiles) -> str:

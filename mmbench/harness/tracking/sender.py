@@ -61,6 +61,7 @@ class Sender:
         cells = self._run.cells()
         statuses = [self._send_cell(store, parent, cell, last) for cell in cells]
         self._send_parent_parts(store, parent)
+        self._send_mean_scores(store, parent, cells)
         complete = bool(statuses) and all(status in content.TERMINAL for status in statuses)
         status = "FINISHED" if complete and last else "KILLED" if last else "RUNNING"
         if status == self._parent_status or (complete and not last):
@@ -115,6 +116,14 @@ class Sender:
         for path, folder in kept:
             if path.exists():
                 self._once(path.name, str(_changed_ms(path)), partial(store.log_artifact, parent, path, folder))
+
+    def _send_mean_scores(self, store: Store, parent: str, cells: list[CellFiles]) -> None:
+        version = content.digest(sorted((name, cell.finished) for name, cell in self._state.cells.items()))
+        if self._state.sent.get("mean scores") == version or not any(c.finished for c in self._state.cells.values()):
+            return
+        changed_ms = max(_changed_ms(cell.cell) for cell in cells)
+        points = [Point(name, value, changed_ms, 0) for name, value in content.mean_scores(cells).items()]
+        self._once("mean scores", version, partial(store.log_points, parent, points))
 
     def _once(self, what: str, version: str, send: Callable[[], None]) -> None:
         """Send a part of the parent run unless this version of it was sent before."""
