@@ -105,6 +105,6 @@ def _report(root: Path, reports_dir: Path) -> None:
     from mmbench.cli.results import print_results
     from mmbench.report.build import build_report
 
-    build_report(root, reports_dir)
+    pdf = build_report(root, reports_dir)
     print_results(root / "summary.json")
-    print(f"Report: {reports_dir / root.name}.pdf")
+    print(f"Report: {pdf}")

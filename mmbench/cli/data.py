@@ -1,12 +1,12 @@
 """``mmbench data check``: what is in a folder or file of data, and what is broken there."""
 
-from pathlib import Path
+import sys
 from typing import Any
 
 from jsonargparse import Namespace
 
+from mmbench.cli.options import DATA_HELP
 from mmbench.cli.parser import CommandParser
-from mmbench.config.errors import UserError
 
 
 def add_parser(commands: Any) -> None:
@@ -19,18 +19,23 @@ def add_parser(commands: Any) -> None:
         "or corrupt images, empty captions, duplicates, questions without answers), and a few examples. "
         "The exit code is 1 when something is broken."
     )
-    check.add_argument("path", metavar="PATH", help="the folder or file")
+    check.add_argument("path", metavar="PATH", help=DATA_HELP)
     actions.add_subcommand("check", check, help="say what is there and what is broken")
 
 
 def run(arguments: Namespace) -> int:
     """Check and print; 1 when something is broken."""
-    path = Path(arguments.check.path).expanduser()
-    if not path.exists():
-        raise UserError(f"there is no data at '{path}'")
+    from mmbench.config.load import load_data
 
-    from mmbench.data.check import check_data
+    data = load_data(arguments.check.path)
 
-    result = check_data(path)
-    print(result)
-    return 1 if result.is_broken else 0
+    from mmbench.data.check import CUT, check_data, render
+
+    found = check_data(data, progress=_show if sys.stderr.isatty() else None)
+    print(render(found))
+    # A long text that will be cut is worth knowing, but nothing is wrong with it.
+    return 1 if found.unusable or set(found.problems) - {CUT} else 0
+
+
+def _show(done: int, total: int) -> None:
+    print(f"\r{done} of {total} images", end="\n" if done == total else "", file=sys.stderr, flush=True)

@@ -8,7 +8,15 @@ from jsonargparse import ArgumentParser
 
 from mmbench.config.errors import UserError
 
-_PYTHON_TYPES = {"int": "whole number", "float": "number", "str": "text", "bool": "true or false"}
+# jsonargparse speaks of its parsers' keys; the wording has changed between the versions that mmbench allows.
+_IN_PLAIN_WORDS = (
+    (r"<class 'int'>", "whole number"),
+    (r'^Parser key "(?:\w+\.)*(\w+)": Expected (.*)\. Got value: (.*)', r"--\1: expected \2, got \3"),
+    (r'^expected "(?:\w+\.)*(\w+)" to be one of .*', r"no \1 is given"),
+    (r"^the following arguments are required: (?:\w+\.)*(\w+)", r"\1 is missing"),
+    (r'^Validation failed: Key "(?:\w+\.)*(\w+)" is required.*', r"\1 is missing"),
+    (r"^Unrecognized", "unrecognized"),
+)
 
 
 class CommandParser(ArgumentParser):
@@ -26,10 +34,6 @@ class CommandParser(ArgumentParser):
             UserError: always.
         """
         line = " ".join(message.split())
-        line = re.sub(r"<class '(\w+)'>", lambda found: _PYTHON_TYPES.get(found[1], found[1]), line)
-        line = re.sub(r'^Parser key "(?:\w+\.)*(\w+)": Expected', r"--\1: expected", line).replace(
-            ". Got value: ", ", got "
-        )
-        line = re.sub(r'^expected "(?:\w+\.)*(\w+)" to be one of .*', r"no \1 is given", line)
-        line = re.sub(r"(arguments are required: )(?:\w+\.)+", r"\1", line)
+        for pattern, words in _IN_PLAIN_WORDS:
+            line = re.sub(pattern, words, line)
         raise UserError(f"{line.rstrip('.')} (see '{self.prog.replace(' [options]', '')} --help')")

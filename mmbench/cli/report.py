@@ -23,6 +23,5 @@ def run(arguments: Namespace) -> int:
 
     from mmbench.report.build import build_report
 
-    build_report(root, reports_dir)
-    print(f"Report: {reports_dir / root.name}.pdf")
+    print(f"Report: {build_report(root, reports_dir)}")
     return 0

@@ -22,11 +22,12 @@ def print_results(summary: Path) -> None:
     present = {metric for system in systems.values() for metric in system["metrics"]}
     metrics = [metric for metric in FRONT_PAGE if metric in present]
     title = f"{content['name']}: {content['budget']} for each system, seeds {', '.join(map(str, content['seeds']))}"
-    table = _table(title, ["system", *(describe(metric).short for metric in metrics)])
+    table = _table(["system", *(describe(metric).short for metric in metrics)])
     for name in names:
         cells = [_score(systems[name]["metrics"].get(metric), metric) for metric in metrics]
         table.add_row(name, *cells, style="dim" if systems[name]["kind"] == "baseline" else "")
     console = _console()
+    console.print(title, style="bold", markup=False, highlight=False)
     console.print(table)
     for name in names:
         for seed, cell in systems[name]["cells"].items():
@@ -37,7 +38,7 @@ def print_results(summary: Path) -> None:
 def print_scores(scores: dict[str, Any]) -> None:
     """Print the scores of one cell, by metric; what is not a number follows as JSON."""
     numbers = {name: value for name, value in scores.items() if isinstance(value, int | float)}
-    table = _table("", ["metric", "score"])
+    table = _table(["metric", "score"])
     for name in in_order(set(numbers)):
         metric = describe(name)
         table.add_row(name, f"{numbers[name] * metric.scale:.{metric.digits}f}")
@@ -49,8 +50,8 @@ def print_scores(scores: dict[str, Any]) -> None:
             console.print(f"{name}: {json.dumps(value, ensure_ascii=False, default=str)}", markup=False, soft_wrap=True)
 
 
-def _table(title: str, columns: list[str]) -> Table:
-    table = Table(title=title or None, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+def _table(columns: list[str]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for number, column in enumerate(columns):
         table.add_column(column, justify="right" if number else "left", no_wrap=number == 0)
     return table

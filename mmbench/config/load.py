@@ -98,7 +98,9 @@ def load_data(data: str) -> DataSettings:
     Raises:
         UserError: there is no such data, or its format is not recognised.
     """
-    return built(merged(dataclasses.asdict(DataSettings()), _data_tree(data), DataSettings), DataSettings)
+    tree = dataclasses.asdict(Settings())
+    tree["data"] = merged(tree["data"], _data_tree(data), DataSettings)
+    return built(tree, Settings).data
 
 
 def _data_tree(data: str) -> dict[str, Any]:
