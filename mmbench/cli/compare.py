@@ -64,13 +64,20 @@ def run(arguments: Namespace) -> int:
         if reports_dir is not None:
             _report(files.root, reports_dir)
     except KeyboardInterrupt:
-        again = ["mmbench", "compare", "--resume", settings.name]
-        for option in ("runs", "reports"):
-            if arguments[option] != option:
-                again += [f"--{option}", arguments[option]]
-        print(f"\nmmbench: interrupted; continue with: {shlex.join(again)}", file=sys.stderr)
+        print(f"\nmmbench: interrupted; continue with: {continuing(settings.name, arguments)}", file=sys.stderr)
         return 130
     return 0
+
+
+def continuing(name: str, arguments: Namespace) -> str:
+    """The shell command that continues a run."""
+    words = ["mmbench", "compare", "--resume", name]
+    for option in ("runs", "reports"):
+        if arguments[option] != option:
+            words += [f"--{option}", arguments[option]]
+    if arguments.no_report:
+        words.append("--no-report")
+    return shlex.join(words)
 
 
 def _asked(arguments: Namespace) -> "Settings":

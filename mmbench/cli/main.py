@@ -26,7 +26,7 @@ _COMMANDS: dict[str, ModuleType] = {
     "list": list_presets,
 }
 # What goes wrong with a disk rather than with mmbench.
-_OF_THE_DISK = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EISDIR)
+_OF_THE_DISK = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.ENOTDIR, errno.EISDIR)
 
 
 def build_parser() -> CommandParser:

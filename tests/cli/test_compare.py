@@ -1,5 +1,6 @@
 """How the options of ``compare`` and ``train`` become settings."""
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -63,3 +64,17 @@ def test_train_is_a_comparison_of_one_cell(seed: int) -> None:
     assert list(settings.systems) == ["b"]
     assert settings.seeds == [seed]
     assert callable(train.run)
+
+
+@pytest.mark.parametrize("options", ["", "--runs 'my runs' --reports out --no-report"])
+def test_the_command_that_continues_is_understood_and_finds_the_run(
+    options: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    started = build_parser().parse_args(["compare", "unified", *shlex.split(options)])["compare"]
+    settings = compare._asked(started)
+    save_settings(settings, Path(started.runs) / settings.name / "comparison.yaml")
+    words = shlex.split(compare.continuing(settings.name, started))
+    again = build_parser().parse_args(words[1:])["compare"]
+    assert compare._resumed(again) == settings
+    assert (again.runs, again.reports, again.no_report) == (started.runs, started.reports, started.no_report)
