@@ -1,0 +1,1 @@
+"""Accuracy of short answers, by the official rules; no dependencies."""

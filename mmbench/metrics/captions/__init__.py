@@ -1,0 +1,1 @@
+"""Caption metrics: raw text in, a score for each image out; NumPy only."""

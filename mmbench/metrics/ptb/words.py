@@ -1,0 +1,18 @@
+"""Word lists of the tokeniser: which words keep their period, and which next words take it from a single letter."""
+
+import json
+from importlib.resources import files
+
+_LISTS: dict[str, str] = json.loads(files(__package__).joinpath("words.json").read_text(encoding="utf-8"))
+
+KEEPS_PERIOD = tuple(_LISTS["keeps_period"].split())
+"""Abbreviations that keep their period wherever they stand, in any case ("st.", "Inc.")."""
+
+KEEPS_PERIOD_CAPITALISED = tuple(_LISTS["keeps_period_capitalised"].split())
+"""Abbreviations that keep it only when written with a capital ("Wash." but not "wash.")."""
+
+KEEPS_PERIOD_BEFORE_NUMBER = tuple(_LISTS["keeps_period_before_number"].split())
+"""Abbreviations that keep it only before a number ("no. 5")."""
+
+SENTENCE_STARTERS = tuple(_LISTS["sentence_starters"].split())
+"""Words that, as written, show that the period before them ended a sentence and not an initial."""
