@@ -1,6 +1,7 @@
 """Five true captions of each scene, which differ in wording, in order and in what they mention."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -58,10 +59,11 @@ def _captions(objects: list[_Object], shade: str, draws: _Draws, order: list[int
 
 
 def _list(objects: list[_Object], shade: str, draws: _Draws) -> str:
-    """Every object with its color: ``a red circle, a blue square and a green cross on a dark background``."""
+    """Every object with its color: ``a red circle and two blue squares on a dark background``."""
     opening = _one_of(("", "", "a picture of ", "there is "), draws)
     ending = _one_of(("", "", f" on a {shade} background"), draws)
-    return opening + _joined([with_article(_color_name(o)) for o in objects]) + ending
+    parts = [_number_of(n, name) if n > 1 else with_article(name) for n, name in _grouped(map(_color_name, objects))]
+    return opening + _joined(parts) + ending
 
 
 def _places(objects: list[_Object], draws: _Draws) -> str:
@@ -96,13 +98,22 @@ def _counts(objects: list[_Object], shade: str, draws: _Draws) -> str:
     total = NUMBERS[len(objects)]
     opening = _one_of((f"{total} objects, ", f"{total} shapes, ", f"on a {shade} background "), draws)
     attribute = next(draws) % 3
-    names = [_counted_names(o)[attribute] for o in objects]
-    parts = [(names.count(name), name) for name in dict.fromkeys(names)]
-    return opening + _joined([f"{NUMBERS[n]} {plural(name) if n > 1 else name}" for n, name in parts])
+    groups = _grouped(_counted_names(o)[attribute] for o in objects)
+    return opening + _joined([_number_of(n, name) for n, name in groups])
 
 
 def _counted_names(thing: _Object) -> tuple[str, str, str]:
     return SHAPES[thing[3]], f"{COLORS[thing[2]]} object", f"{SIZES[thing[1]]} object"
+
+
+def _grouped(names: Iterable[str]) -> list[tuple[int, str]]:
+    """How often each name occurs, in order of first occurrence."""
+    return [(count, name) for name, count in Counter(names).items()]
+
+
+def _number_of(count: int, name: str) -> str:
+    """``two circles``, ``one circle``."""
+    return f"{NUMBERS[count]} {plural(name) if count > 1 else name}"
 
 
 def _color_name(thing: _Object) -> str:
