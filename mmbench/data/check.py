@@ -24,8 +24,8 @@ MISSING, CORRUPT = "missing images", "corrupt images"
 EMPTY_CAPTIONS, UNANSWERED, NO_QUESTION = "empty captions", "questions without answers", "questions without text"
 SAME_CAPTION, SAME_IMAGE, LEAKED = (
     "captions given twice for an image",
-    "images of the same content",
-    "images of the same content in different splits",
+    "pairs of images of the same content",
+    "pairs of images of the same content in different splits",
 )
 CUT = "texts that are cut"
 

@@ -77,6 +77,7 @@ class MultimodalDataModule(lightning.LightningDataModule):
         self.num_left_out: dict[str, int] = {}
         """Texts, by split, without a token to learn from."""
         self._progress = progress
+        self._prepared: tuple[Dataset, dict[str, PixelStore]] | None = None
         self._splits: dict[str, EvaluationSplit] = {}
         self._tables: dict[str, TextTable] = {}
 
@@ -86,8 +87,8 @@ class MultimodalDataModule(lightning.LightningDataModule):
         Raises:
             UserError: the data cannot be used, see `load_dataset`, or too many images are broken.
         """
-        dataset, _ = self._usable_dataset()
-        self._open_tokenizer(dataset)
+        self._prepared = self._usable_dataset()
+        self._open_tokenizer(self._prepared[0])
 
     def setup(self, stage: str | None = None) -> None:
         """Open what `prepare_data` made, and turn all texts into token arrays. A second call does nothing.
@@ -97,7 +98,7 @@ class MultimodalDataModule(lightning.LightningDataModule):
         """
         if self._splits:
             return
-        self.dataset, stores = self._usable_dataset()
+        self.dataset, stores = self._prepared or self._usable_dataset()
         self.tokenizer = self._open_tokenizer(self.dataset)
         for name in (TRAIN, VALIDATION):
             if name in self.dataset.splits:

@@ -29,6 +29,10 @@ BROKEN_IMAGE_ERRORS = (
 """What Pillow raises for a file that is missing, cut short, no image or absurdly large."""
 
 
+_SMALLEST_SCENE = 32
+"""Scenes are drawn with an even side of at least so many pixels."""
+
+
 def decode(source: str | BinaryIO, side: int) -> Pixels:
     """Read an image file as a square: all of it is kept, the aspect ratio is not.
 
@@ -50,7 +54,9 @@ def decode(source: str | BinaryIO, side: int) -> Pixels:
 def picture(image: ImageRef, side: int) -> Image.Image:
     """The image for people: at most ``side`` pixels wide and high, with its own aspect ratio."""
     if isinstance(image, SceneImage):
-        return Image.fromarray(render([image], side)[0].transpose(1, 2, 0))
+        drawn = max(_SMALLEST_SCENE, side + side % 2)
+        scene = Image.fromarray(render([image], drawn)[0].transpose(1, 2, 0))
+        return scene if drawn == side else scene.resize((side, side), Image.Resampling.BICUBIC)
     with Image.open(image) as file:
         upright = _upright_rgb(file)
     factor = side / max(upright.size)

@@ -47,8 +47,11 @@ class TextTokenizer:
         return list(self._tokenizer.encode(text, add_special_tokens=False).ids)
 
     def encode_all(self, texts: Sequence[str]) -> list[list[int]]:
-        """`encode` of each text, many at once."""
-        return [list(one.ids) for one in self._tokenizer.encode_batch(list(texts), add_special_tokens=False)]
+        """`encode` of each text, many at once; a text that comes again costs nothing (its list is shared)."""
+        different = list(dict.fromkeys(texts))
+        encoded = self._tokenizer.encode_batch(different, add_special_tokens=False)
+        ids = {text: list(one.ids) for text, one in zip(different, encoded, strict=True)}
+        return [ids[text] for text in texts]
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of the ids, without special tokens and without white space at its ends."""
