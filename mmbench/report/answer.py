@@ -4,9 +4,12 @@ from typing import Any
 
 from mmbench.report import numbers
 from mmbench.report.catalogue import HEADLINES, Metric, describe
-from mmbench.report.text import Text, bold, join_systems, system, text
+from mmbench.report.text import Span, Text, bold, join_systems, system, text
 
 Summary = dict[str, Any]
+
+MANY = 4
+"""More systems than this are counted in sentences, not named."""
 
 
 def names_of(summary: Summary, kind: str) -> list[str]:
@@ -21,6 +24,8 @@ def question(summary: Summary) -> Text:
     budget = budget_words(summary["budget"])
     seeds = len(summary["seeds"])
     runs = f"{seeds} training seeds each" if seeds != 1 else "one training seed"
+    if len(names) > MANY:
+        return text(f"Which of {len(names)} systems does best on {data} after the same {budget}, with {runs}?")
     if len(names) == 1:
         return text("How well does ", system(names[0]), f" do on {data} after {budget}, with {runs}?")
     return text("Which of ", join_systems(names), f" does best on {data} after the same {budget}, with {runs}?")
@@ -48,14 +53,24 @@ def verdict(summary: Summary) -> Text:
         if len(leaders) == 1:
             ahead.setdefault(leaders[0], []).append(describe(metric).label)
         elif leaders:
-            tied.setdefault(tuple(leaders), []).append(describe(metric).label)
+            at_top = tuple(name for name in names_of(summary, "system") if name in leaders)
+            tied.setdefault(at_top, []).append(describe(metric).label)
     parts: Text = []
     for name, labels in ahead.items():
         parts += text("; " if parts else "", system(name), f" is ahead of all others on {numbers.join(labels)}")
     for names, labels in tied.items():
-        parts += text("; " if parts else "", f"on {numbers.join(labels)}, ", join_systems(list(names)))
-        parts += text(" cannot be told apart" if len(names) > 2 else " cannot be told apart at the top")
-    return [*parts, *text(".")] if parts else text("No two systems have been scored yet.")
+        parts += text("; " if parts else "", f"on {numbers.join(labels)} ")
+        total = len(names_of(summary, "system"))
+        if len(names) > MANY:
+            parts += text(f"{len(names)} of the {total} systems cannot be told apart from the best")
+            continue
+        parts += join_systems(list(names))
+        everyone = len(names) == total
+        parts += text(" cannot be told apart" if everyone else " are at the top and cannot be told apart")
+    if not parts:
+        return text("No two systems have been scored yet.")
+    first = parts[0] if parts[0].style == "system" else Span(parts[0].text[:1].upper() + parts[0].text[1:])
+    return [first, *parts[1:], Span(".")]
 
 
 def leading(summary: Summary, metric: str) -> list[str]:
@@ -84,40 +99,47 @@ def sentences(summary: Summary) -> list[tuple[str, list[Text]]]:
         order = ranked(summary, metric)
         if len(order) < 2:
             continue
-        if len(order) <= 3:
-            pairs = [(a, b) for number, a in enumerate(order) for b in order[number + 1 :]]
+        pairs = [(a, b) for number, a in enumerate(order) for b in order[number + 1 :]]
+        sure = [pair for pair in pairs if pair_of(summary, metric, *pair)["distinguishable"]]
+        if not sure:
+            said = [_none_sure(summary, metric, order)]
+        elif len(order) <= 3:
+            said = [pair_sentence(summary, metric, *pair) for pair in pairs]
         else:
-            pairs = [(order[0], order[1]), (order[0], order[-1])]
-        said = [pair_sentence(summary, metric, a, b) for a, b in pairs]
-        if len(order) > 3:
-            total = [pair for pair in summary["pairs"][metric] if {pair["system_a"], pair["system_b"]} <= set(order)]
-            sure = sum(bool(pair["distinguishable"]) for pair in total)
-            said.append(text(f"Of the {len(total)} pairs of systems {sure} can be told apart."))
+            said = [pair_sentence(summary, metric, order[0], order[-1])]
+            said.append(text(f"Of the {len(pairs)} pairs of systems {len(sure)} can be told apart."))
         found.append((describe(metric).label, said))
     return found
 
 
 def pair_sentence(summary: Summary, metric: str, a: str, b: str) -> Text:
-    """One pair: who is better by how much, or that it cannot be told; ``a`` is the better in the table."""
+    """One pair: who is better by how much, or that it cannot be told; ``a`` stands higher in the table."""
     shown = describe(metric)
     pair = pair_of(summary, metric, a, b)
-    if pair["difference"] is None or pair["ci_low"] is None:
+    if pair["ci_low"] is None:
         return text(system(a), " and ", system(b), " share no seed or too few images to be compared.")
-    low, high = sorted((pair["ci_low"] * shown.scale, pair["ci_high"] * shown.scale))
-    digits = numbers.digits_for([(high - low) / 2], shown.digits)
-    size = numbers.fixed(abs(pair["difference"]) * shown.scale, digits)
-    words = f"95% interval {numbers.fixed(low, digits)} to {numbers.fixed(high, digits)}"
-    if pair["covers"] == "examples only":
-        words += " over examples only"
+    size, words, digits = _size_and_interval(pair, shown)
     if pair["distinguishable"]:
-        before, between, after = shown.more
-        ending = f"{after} ({words}, adjusted {numbers.p_words(pair['p_holm'])})."
-        return text(system(a), f"{before} {size}{_unit(shown)} {between} ", system(b), ending)
-    tail = f": {size}{_unit(shown)} apart ({words}, adjusted {numbers.p_words(pair['p_holm'])}); "
-    tail += f"the smallest difference likely to be found is {_scaled(pair['smallest_detectable'], shown, digits)}"
+        before, between = shown.more
+        words = f" ({words}, adjusted {numbers.p_words(pair['p_holm'])})."
+        return text(system(a), f"{before} {size}{_unit(shown)} {between} ", system(b), words)
+    words = f" are not distinguishable: {size}{_unit(shown)} apart ({words}), where {_likely(pair, shown, digits)}."
+    return text(system(a), " and ", system(b), words)
+
+
+def _none_sure(summary: Summary, metric: str, order: list[str]) -> Text:
+    """One sentence for a metric on which no pair can be told apart: the best against the last."""
+    shown = describe(metric)
+    pair = pair_of(summary, metric, order[0], order[-1])
+    if pair["ci_low"] is None:
+        return text("The systems share no seed or too few images to be compared.")
+    size, words, digits = _size_and_interval(pair, shown)
+    start = text("No two can be told apart. ") if len(order) > 2 else text("Not distinguishable. ")
+    words = f"{size}{_unit(shown)} ({words}, adjusted {numbers.p_words(pair['p_holm'])}); "
+    words += _likely(pair, shown, digits)
     if pair["seeds_needed"] is not None:
-        tail += f", the one seen would take about {numbers.count(pair['seeds_needed'])} seeds"
-    return text(system(a), " and ", system(b), " are not distinguishable", tail + ".")
+        words += f"; this one would take about {numbers.count(pair['seeds_needed'])} seeds"
+    return text(start, system(order[0]), " is ahead of ", system(order[-1]), f" by {words}.")
 
 
 def against_blind(summary: Summary) -> Text:
@@ -148,7 +170,9 @@ def against_blind(summary: Summary) -> Text:
     if fails:
         verb = "does" if len(fails) == 1 else "do"
         said += text(join_systems(fails), f" {verb} not beat blind on {shown.label}: ")
-        said += text(bold("nothing shows that it looks at the image." if len(fails) == 1 else "they may not look at it."))
+        said += text(
+            bold("nothing shows that it looks at the image." if len(fails) == 1 else "they may not look at it.")
+        )
     return said
 
 
@@ -162,16 +186,33 @@ def cautions(summary: Summary) -> list[Text]:
         )
     ]
     if len(summary["seeds"]) < 2:
-        said.append(text(bold("One seed: "), "all intervals cover the choice of test examples only. Another seed may turn any of these findings."))
+        said.append(
+            text(
+                bold("One seed: "),
+                "all intervals cover the choice of test examples only. Another seed may turn any of these findings.",
+            )
+        )
     else:
         said.append(
-            text("Two overlapping intervals in the table do not mean “no difference”: the systems saw the same images, so the paired differences are known better. Not distinguishable does not mean equal.")
+            text(
+                "Two overlapping intervals in the table do not mean “no difference”: the systems saw the same images, "
+                "so the paired differences are known better. Not distinguishable does not mean equal."
+            )
         )
     flagged = [entry for entry in summary["matching"] if entry["flagged"] and entry["quantity"].startswith("param")]
     if flagged:
-        names = numbers.join([f"{e['label'].lower().replace('parameters', 'all')} ({numbers.percent(e['difference'])})" for e in flagged])
-        said.append(text(f"Parameter counts are not matched: {names} between largest and smallest. Part of a difference may be due to size."))
-    said.append(text("P values are adjusted over the pairs of one metric, not over metrics; nothing was tuned per system."))
+        names = numbers.join(
+            [f"{e['label'].lower().replace('parameters', 'all')} ({numbers.percent(e['difference'])})" for e in flagged]
+        )
+        said.append(
+            text(
+                f"Parameter counts are not matched: {names} between largest and smallest. "
+                "Part of a difference may be due to size."
+            )
+        )
+    said.append(
+        text("P values are adjusted over the pairs of one metric, not over metrics; nothing was tuned per system.")
+    )
     return said
 
 
@@ -194,7 +235,8 @@ def incomplete(summary: Summary) -> list[Text]:
         said.append(text(bold("Not finished: "), listed, ". The numbers below are those of the finished cells."))
     aside = summary["data"]["set_aside"]
     if aside:
-        said.append(text(f"{aside} {'image was' if aside == 1 else 'images were'} set aside as missing or corrupt; they are listed in Section 7."))
+        images = "image was" if aside == 1 else "images were"
+        said.append(text(f"{aside} {images} set aside as missing or corrupt; they are listed in the ledger."))
     return said
 
 
@@ -205,7 +247,12 @@ def pair_of(summary: Summary, metric: str, a: str, b: str) -> dict[str, Any]:
             return dict(row)
         if (row["system_a"], row["system_b"]) == (b, a):
             turned = dict(row) | {"system_a": a, "system_b": b}
-            for key, source in (("difference", "difference"), ("ci_low", "ci_high"), ("ci_high", "ci_low"), ("effect", "effect")):
+            for key, source in (
+                ("difference", "difference"),
+                ("ci_low", "ci_high"),
+                ("ci_high", "ci_low"),
+                ("effect", "effect"),
+            ):
                 turned[key] = None if row[source] is None else -row[source]
             return turned
     raise KeyError(f"no pair of {a} and {b} for {metric}")
@@ -213,6 +260,35 @@ def pair_of(summary: Summary, metric: str, a: str, b: str) -> dict[str, Any]:
 
 def _headlines(summary: Summary) -> list[str]:
     return [metric for metric in HEADLINES if metric in summary["pairs"]]
+
+
+def _size_and_interval(pair: dict[str, Any], shown: Metric) -> tuple[str, str, int]:
+    """The size of a difference, its interval in words, and the decimals of both."""
+    low, high = pair["ci_low"] * shown.scale, pair["ci_high"] * shown.scale
+    difference = pair["difference"] * shown.scale
+    if difference < 0:
+        low, high, difference = -high, -low, -difference
+    digits = numbers.digits_for([(high - low) / 2], shown.digits)
+    words = f"95% interval {numbers.fixed(low, digits)} to {numbers.fixed(high, digits)}"
+    if pair["covers"] == "examples only":
+        words += " over examples only"
+    return numbers.fixed(difference, digits), words, digits
+
+
+def _likely(pair: dict[str, Any], shown: Metric, digits: int) -> str:
+    """What this comparison could have shown."""
+    least = detectable(pair["smallest_detectable"], shown, digits)
+    if least.startswith(">"):
+        return "so few seeds could hardly have shown any difference"
+    return f"a difference of {least} would likely have been found"
+
+
+def detectable(value: float | None, shown: Metric, digits: int) -> str:
+    """The smallest detectable difference; no more than the metric's whole range."""
+    if not value:
+        return numbers.DASH
+    scaled = value * shown.scale
+    return f"> {shown.bounds[1]:.0f}" if scaled > shown.bounds[1] else numbers.fixed(scaled, digits)
 
 
 def _unit(shown: Metric) -> str:

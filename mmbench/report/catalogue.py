@@ -1,7 +1,9 @@
 """What each metric is called in tables, how it is scaled there, and how a difference in it is put into words."""
 
+import math
 import re
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -20,18 +22,48 @@ class Metric:
     """Decimals at least shown in tables."""
     higher_is_better: bool
     """Direction."""
-    more: tuple[str, str, str]
-    """Words before the amount, between amount and the other system, and after it: "{A} answers 4.1 points more …"."""
+    bounds: tuple[float, float]
+    """Lowest and highest possible value, scaled; shown intervals end there."""
+    more: tuple[str, str]
+    """Words around the amount: "{A} answers" 4.1 points "more questions right than" {B}."""
 
 
 _KNOWN = {
-    "vqa_accuracy": ("VQA accuracy", "VQA acc.", 100, 1, True, (" answers", "more questions right than", "")),
-    "exact_match": ("Exact match", "Exact match", 100, 1, True, (" answers", "more questions right than", "")),
-    "cider_d": ("CIDEr-D", "CIDEr-D", 100, 1, True, ("’s captions score", "higher than those of", "")),
-    "bleu_4": ("BLEU-4", "BLEU-4", 100, 1, True, ("’s captions score", "higher than those of", "")),
-    "text_loss": ("Text loss after training", "Text loss", 1, 3, False, ("’s text loss is", "higher than that of", "")),
-    "text_loss_before": ("Text loss before training", "Before", 1, 3, False, (" starts", "higher than", "")),
-    "text_loss_change": ("Change of the text loss", "Change", 1, 3, False, ("’s text loss rose", "more than that of", "")),
+    "vqa_accuracy": ("VQA accuracy", "VQA acc.", 100, 1, True, (" answers", "more questions right than")),
+    "exact_match": ("Exact match", "Exact match", 100, 1, True, (" answers", "more questions right than")),
+    "cider_d": (
+        "CIDEr-D",
+        "CIDEr-D",
+        100,
+        1,
+        True,
+        ("\N{RIGHT SINGLE QUOTATION MARK}s captions score", "higher than those of"),
+    ),
+    "bleu_4": (
+        "BLEU-4",
+        "BLEU-4",
+        100,
+        1,
+        True,
+        ("\N{RIGHT SINGLE QUOTATION MARK}s captions score", "higher than those of"),
+    ),
+    "text_loss": (
+        "Text loss after training",
+        "Text loss",
+        1,
+        3,
+        False,
+        ("\N{RIGHT SINGLE QUOTATION MARK}s text loss is", "higher than that of"),
+    ),
+    "text_loss_before": ("Text loss before training", "Before", 1, 3, False, (" starts", "higher than")),
+    "text_loss_change": (
+        "Change of the text loss",
+        "Change",
+        1,
+        3,
+        False,
+        ("\N{RIGHT SINGLE QUOTATION MARK}s text loss rose", "more than that of"),
+    ),
 }
 _RECALL = re.compile(r"^(text_to_image|image_to_text)_recall@(\d+)(?:/(optimistic|pessimistic))?$")
 _ORDER = [
@@ -58,12 +90,34 @@ def describe(name: str) -> Metric:
         first = "first" if k == "1" else f"among the first {k}"
         what = "captions" if way == "text_to_image" else "images"
         thing = "the right image" if way == "text_to_image" else "a right caption"
-        return Metric(name, label, label, 100, 1, True, (f" has {thing} {first} for", f"more of the {what} than", ""))
+        short = label.replace("Text→image", "T→I").replace("Image→text", "I→T")
+        more = (f" has {thing} {first} for", f"more of the {what} than")
+        return Metric(name, label, short, 100, 1, True, (0, 100), more)
     base, _, kind = name.partition("/")
     if base in _KNOWN:
         label, short, scale, digits, higher, more = _KNOWN[base]
-        return Metric(name, f"{label}, {kind}" if kind else label, kind or short, scale, digits, higher, more)
-    return Metric(name, name, name, 1, 3, True, (f"’s {name} is", "higher than that of", ""))
+        label, short = (f"{label}, {kind}", kind) if kind else (label, short)
+        highest = 1000 if base == "cider_d" else 100 if scale == 100 else math.inf
+        lowest = -math.inf if base == "text_loss_change" else 0
+        return Metric(name, label, short, scale, digits, higher, (lowest, highest), more)
+    return Metric(
+        name,
+        name,
+        name,
+        1,
+        3,
+        True,
+        (-math.inf, math.inf),
+        (f"\N{RIGHT SINGLE QUOTATION MARK}s {name} is", "higher than that of"),
+    )
+
+
+def ends(entry: dict[str, Any], name: str) -> tuple[float, float]:
+    """The ends of an entry's interval as they are shown: scaled, and within what the metric can be; NaN if unknown."""
+    shown = describe(name)
+    lowest, highest = shown.bounds
+    low, high = (math.nan if e is None else min(max(e * shown.scale, lowest), highest) for e in entry["interval"])
+    return low, high
 
 
 def is_headline_variant(name: str) -> bool:

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mmbench.report.answer import Summary, names_of
-from mmbench.report.catalogue import describe
+from mmbench.report.catalogue import describe, ends
 from mmbench.report.run_data import RunData
 from mmbench.report.style import TEXT_WIDTH, Look, drawing, legend_above, save
 
@@ -48,14 +48,14 @@ def draw_pareto(summary: Summary, found: dict[str, Look], folder: Path) -> Path 
     panels_in = panels_in[:3]
     records = []
     with drawing():
-        height = 2.75
+        height = 2.2
         figure = Figure(figsize=(TEXT_WIDTH, height), layout="constrained")
         panels = figure.subplots(1, len(panels_in), squeeze=False)[0]
         for panel, (metric, words, points) in zip(panels, panels_in, strict=True):
             shown = describe(metric)
             places = {}
             for name, (time, entry) in points.items():
-                low, high = (np.nan if bound is None else bound * shown.scale for bound in entry["interval"])
+                low, high = ends(entry, metric)
                 x, y = 1e3 * float(time["p50"]), entry["mean"] * shown.scale
                 places[name] = (x, y)
                 look = found[name]
@@ -67,18 +67,21 @@ def draw_pareto(summary: Summary, found: dict[str, Look], folder: Path) -> Path 
                 )
             front = pareto(places)
             steps = sorted(places[name] for name in front)
-            panel.step([x for x, _ in steps], [y for _, y in steps], where="post", color="#BBBBBB", linewidth=0.9, zorder=0)
+            panel.step(
+                [x for x, _ in steps], [y for _, y in steps], where="post", color="#BBBBBB", linewidth=0.9, zorder=0
+            )
             for name, (x, y) in places.items():
                 face = found[name].colour if name in front else "white"
-                panel.plot(x, y, found[name].mark, color=found[name].colour, markerfacecolor=face, markersize=6, zorder=3)
+                panel.plot(
+                    x, y, found[name].mark, color=found[name].colour, markerfacecolor=face, markersize=6, zorder=3
+                )
             panel.set_title(shown.label)
             panel.set_xlabel(f"ms for {words}")
             panel.margins(0.15)
             panel.set_xlim(left=0)
             panel.grid()
             panel.set_axisbelow(True)
-        used = legend_above(figure, found, list(dict.fromkeys(r["system"] for r in records)), lines=False)
-        figure.get_layout_engine().set(rect=(0, 0, 1, 1 - used / height))  # type: ignore[union-attr]
+        legend_above(figure, found, list(dict.fromkeys(r["system"] for r in records)), lines=False)
         return save(figure, pd.DataFrame(records), folder, "quality_latency")
 
 
@@ -94,7 +97,7 @@ def pareto(places: dict[str, tuple[float, float]]) -> list[str]:
 def draw_latency(summary: Summary, found: dict[str, Look], folder: Path) -> Path | None:
     """Time to the first token and per token against the image's tokens (its pixels, where those do not grow)."""
     latency = pd.DataFrame(summary["latency"])
-    measures = [("first_token_s", "to the first token"), ("per_token_s", "per further token")]
+    measures = [("first_token_s", "First token"), ("per_token_s", "Further token")]
     if latency.empty or latency["image_size"].nunique() < 2:
         return None
     grows = latency.groupby("system")["image_tokens"].nunique().min() > 1
@@ -105,7 +108,7 @@ def draw_latency(summary: Summary, found: dict[str, Look], folder: Path) -> Path
     if not systems:
         return None
     with drawing():
-        height = 2.6
+        height = 1.9
         figure = Figure(figsize=(TEXT_WIDTH, height), layout="constrained")
         panels = figure.subplots(1, 2 * len(batches), squeeze=False)[0]
         for panel, (batch, (measure, words)) in zip(panels, ((b, m) for b in batches for m in measures), strict=True):
@@ -114,17 +117,18 @@ def draw_latency(summary: Summary, found: dict[str, Look], folder: Path) -> Path
                     (records["system"] == name) & (records["batch_size"] == batch) & (records["measure"] == measure)
                 ].sort_values(x_name)
                 look = found[name]
-                panel.fill_between(rows[x_name], 1e3 * rows["p50"], 1e3 * rows["p95"], color=look.colour, alpha=0.15, lw=0)
+                panel.fill_between(
+                    rows[x_name], 1e3 * rows["p50"], 1e3 * rows["p95"], color=look.colour, alpha=0.15, lw=0
+                )
                 panel.plot(rows[x_name], 1e3 * rows["p50"], color=look.colour, marker=look.mark, linestyle=look.line)
-            panel.set_title(f"Batch {batch}")
-            panel.set_ylabel(f"ms {words}")
+            panel.set_title(f"{words}, batch {batch}")
+            panel.set_ylabel("ms")
             panel.set_ylim(bottom=0)
             panel.locator_params(axis="x", nbins=4)
             panel.grid()
             panel.set_axisbelow(True)
         figure.supxlabel(x_label, fontsize=8.5)
-        used = legend_above(figure, found, systems)
-        figure.get_layout_engine().set(rect=(0, 0, 1, 1 - used / height))  # type: ignore[union-attr]
+        legend_above(figure, found, systems)
         return save(figure, records, folder, "latency_tokens")
 
 
@@ -140,7 +144,7 @@ def draw_curves(run: RunData, found: dict[str, Look], folder: Path) -> Path | No
     num_rows = -(-len(curves) // 2)
     records: list[pd.DataFrame] = []
     with drawing():
-        height = 0.35 + 2.2 * num_rows
+        height = 2.1 * num_rows
         figure = Figure(figsize=(TEXT_WIDTH, height), layout="constrained")
         panels = figure.subplots(num_rows, 2, squeeze=False).flat
         for panel, (key, title, lines) in zip(panels, curves, strict=False):
@@ -148,8 +152,7 @@ def draw_curves(run: RunData, found: dict[str, Look], folder: Path) -> Path | No
             records += [line.assign(system=name, curve=key) for name, line in lines.items()]
         for panel in list(panels)[: 2 * num_rows - len(curves)]:
             panel.set_visible(False)
-        used = legend_above(figure, found, list(dict.fromkeys(name for _, _, lines in curves for name in lines)))
-        figure.get_layout_engine().set(rect=(0, 0, 1, 1 - used / height))  # type: ignore[union-attr]
+        legend_above(figure, found, list(dict.fromkeys(name for _, _, lines in curves for name in lines)))
         return save(figure, pd.concat(records), folder, "learning_curves")
 
 

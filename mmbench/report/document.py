@@ -10,7 +10,7 @@ from mmbench.report.catalogue import HEADLINES, describe
 from mmbench.report.run_data import RunData
 from mmbench.report.style import Look, looks
 from mmbench.report.tables import Table, write_table
-from mmbench.report.text import Text, plain, text
+from mmbench.report.text import Text, join_systems, plain, text
 
 Block = dict[str, Any]
 _SETTINGS_LINES = 400
@@ -74,6 +74,7 @@ class Document:
                 "rules": table.rules,
                 "size": table.size,
                 "words": table.left_all,
+                "widths": table.widths or [],
                 "rows": [[{"t": c.text, "b": c.below, "s": c.style} for c in row] for row in table.rows],
             }
         )
@@ -117,7 +118,7 @@ class Document:
         data = str(self.run.data.get("name") or "unnamed data")
         if len(names) > 4:
             return text(f"{len(names)} systems on {data}")
-        return text(answer.join_systems(names), f" on {data}")
+        return text(join_systems(names), f" on {data}")
 
     def _subtitle(self) -> str:
         counts = (self.run.data.get("splits") or {}).get("test") or {}
@@ -157,10 +158,13 @@ def _first_page(document: Document) -> None:
         document.blocks.append({"type": "notice", "spans": _spans(item)})
     for label, said in answer.sentences(summary):
         document.lead(label, said)
-    document.lead("Does it look?", [answer.against_blind(summary)])
+    document.lead("Against blind", [answer.against_blind(summary)])
     document.table(score_tables.front_table(summary))
     notes = score_tables.not_applicable_notes(summary)
-    legend = "Percent; CIDEr-D times 100; text loss in nats per token, lower is better. Bold: not distinguishable from the best."
+    legend = (
+        "Percent; CIDEr-D times 100; text loss in nats per token, lower is better. R@K: T→I, the image is among the "
+        "first K for its caption; I→T, a caption of the image is. Bold: the best, and all not distinguishable from it."
+    )
     document.paragraph(text(" ".join([legend, *notes])), small=True)
     document.table(ledger_tables.matching_table(summary))
     document.paragraph(_shared(document.run), small=True)
@@ -173,25 +177,28 @@ def _shared(run: RunData) -> Text:
     probe = run.probe
     kernel = f", the kernel ({probe['attention']}) and precision ({probe['precision']})" if "attention" in probe else ""
     return text(
-        f"The same for all: data and their order, tokenizer, image size, weights of encoder and language model at the start{kernel}. "
-        "Baselines: chance draws a training answer or caption; majority gives the commonest; blind is the same language model, "
-        "trained under the same budget without the image."
+        "The same for all: data and their order, tokenizer, image size, weights of encoder and language model at the "
+        f"start{kernel}. Baselines: chance draws a training answer or caption; majority gives the commonest; blind is "
+        "the same language model, trained under the same budget without the image."
     )
 
 
 def _pairs(document: Document) -> None:
     summary = document.summary
-    document.heading("2  Pairs", new_page=True)
+    document.heading("Pairs", new_page=True)
     document.paragraph(
         text(
-            "Seeds and images are both samples: the interval of a difference covers another choice of either. P values are "
-            "adjusted by Holm’s procedure over all pairs of a metric, and a pair is told apart where the adjusted p is below 0.05. "
-            "Effect: the difference in units of the seed-to-seed standard deviation. Detectable: the true difference that this "
-            "comparison finds 8 times in 10."
+            "Seeds and images are both samples: the interval of a difference covers another choice of either. P values "
+            "are adjusted by the procedure of Holm over the pairs of systems of a metric (those with blind: over all "
+            "pairs), and a pair is told apart where the adjusted p is below 0.05. Effect: the difference in units of "
+            "the seed-to-seed standard deviation. Detectable: the true difference that this comparison finds 8 times "
+            "in 10; seeds needed: how many in all would find the one seen as often."
         )
     )
     path = score_figures.draw_pairs(summary, document.folder / "figures")
-    document.figure(path, "Differences between the systems, with 95% intervals; filled where the pair can be told apart.")
+    document.figure(
+        path, "Differences between the systems, with 95% intervals; filled where the pair can be told apart."
+    )
     for metric in summary["pairs"]:
         if metric in HEADLINES or metric == "text_loss_change":
             document.table(score_tables.pairs_table(summary, metric))
@@ -200,13 +207,12 @@ def _pairs(document: Document) -> None:
     if not summary["pairs"]:
         document.paragraph(text("No cell has been scored yet."))
     document.table(score_tables.all_scores_table(summary))
-    for note in score_tables.tie_notes(summary):
-        document.paragraph(text(note), small=True)
+    document.bullets([text(note) for note in score_tables.tie_notes(summary)], small=True)
 
 
 def _cost(document: Document) -> None:
     summary, folder = document.summary, document.folder / "figures"
-    document.heading("3  Quality against cost")
+    document.heading("Quality against cost")
     if not summary["latency"]:
         document.paragraph(text("Latency has not been measured yet: it is a step of its own after the cells."))
         return
@@ -216,8 +222,8 @@ def _cost(document: Document) -> None:
     )
     document.figure(
         cost_figures.draw_pareto(summary, document.looks, folder),
-        "Quality against latency at batch 1. Filled: no other system is both better and faster; the grey line joins these. "
-        "Bars: 95% interval of the score, and up to the 95th percentile of the time.",
+        "Quality against latency at batch 1. Filled: no other system is both better and faster; the grey line joins "
+        "these. Bars: 95% interval of the score, and up to the 95th percentile of the time.",
     )
     document.figure(
         cost_figures.draw_latency(summary, document.looks, folder),
@@ -227,21 +233,21 @@ def _cost(document: Document) -> None:
 
 
 def _curves(document: Document) -> None:
-    document.heading("4  Learning curves")
+    document.heading("Learning curves")
     path = cost_figures.draw_curves(document.run, document.looks, document.folder / "figures")
     if path is None:
         document.paragraph(text("No cell has written a log yet."))
         return
     document.figure(
         path,
-        "Loss over the share of the budget spent: mean of the seeds, and the band they span. The training loss is that of "
-        "single logged steps. The axis starts after the first 2% of the budget.",
+        "Loss over the share of the budget spent: mean of the seeds, and the band they span. The training loss is that "
+        "of single logged steps. The axis starts after the first 2% of the budget.",
     )
 
 
 def _kinds(document: Document) -> None:
     summary = document.summary
-    document.heading("5  By kind")
+    document.heading("By kind")
     some = len(document.blocks)
     for base in ("vqa_accuracy", "exact_match"):
         table = score_tables.kinds_table(summary, base)
@@ -259,14 +265,16 @@ def _kinds(document: Document) -> None:
     for split in sorted({split for content in summary["systems"].values() for split in content["splits"]}):
         document.table(score_tables.split_table(summary, split))
         if split == "composition":
-            document.paragraph(text("The split “composition” shows combinations of attributes that training never shows."), small=True)
+            document.paragraph(
+                text("The split “composition” shows combinations of attributes that training never shows."), small=True
+            )
     table = score_tables.text_table(summary)
     document.table(table)
     if table is not None:
         document.paragraph(
             text(
-                "A rise means that ability on text alone was lost in multimodal training; where the language model stays frozen and "
-                "no image is given, gated cross-attention keeps it exactly."
+                "A rise means that ability on text alone was lost in multimodal training; where the language model "
+                "stays frozen and no image is given, gated cross-attention keeps it exactly."
             ),
             small=True,
         )
@@ -275,7 +283,7 @@ def _kinds(document: Document) -> None:
 
 
 def _examples(document: Document) -> None:
-    document.heading("6  Examples", new_page=bool(document.run.examples))
+    document.heading("Examples")
     if not document.run.examples:
         document.paragraph(text("No examples have been chosen yet."))
         return
@@ -283,14 +291,16 @@ def _examples(document: Document) -> None:
     if rule:
         document.paragraph(text(f"Chosen by rule, not by hand: {rule.rstrip('.')}."))
     if document.run.data.get("redistributable") is False:
-        document.paragraph(text("The pictures may not be passed on under the terms of this data, and are left out."), small=True)
+        document.paragraph(
+            text("The pictures may not be passed on under the terms of this data, and are left out."), small=True
+        )
     for example in document.run.examples:
         document.example(example)
 
 
 def _ledger(document: Document) -> None:
     run = document.run
-    document.heading("7  Ledger", new_page=True)
+    document.heading("Ledger", new_page=True)
     document.table(ledger_tables.spent_table(run))
     document.table(ledger_tables.cost_table(run))
     document.table(ledger_tables.pretraining_table(run))

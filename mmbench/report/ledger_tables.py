@@ -8,6 +8,7 @@ from mmbench.report import numbers
 from mmbench.report.answer import Summary, names_of
 from mmbench.report.matching import QUANTITIES, mean_of
 from mmbench.report.run_data import RunData
+from mmbench.report.score_tables import missing
 from mmbench.report.tables import Row, Table, TableCell
 
 _FRONT = ("budget_spent", "parameters_trainable", "parameters_active", "flops", "tokens", "device_s")
@@ -45,12 +46,20 @@ def matching_table(summary: Summary) -> Table:
         row: Row = [TableCell(name, style="system")]
         for key in keys:
             value = entries[key]["systems"].get(name)
-            row.append(TableCell("not finished", style="muted") if value is None else TableCell(QUANTITIES[key][1](value)))
+            row.append(
+                TableCell(missing(summary["systems"][name], key), style="muted")
+                if value is None
+                else TableCell(QUANTITIES[key][1](value))
+            )
         rows.append(row)
     last: Row = [TableCell("largest difference")]
     for key in keys:
         words = numbers.percent(entries[key]["difference"])
-        last.append(TableCell(f"{words} ▲" if entries[key]["flagged"] else words, style="flag" if entries[key]["flagged"] else "plain"))
+        last.append(
+            TableCell(
+                f"{words} ▲" if entries[key]["flagged"] else words, style="flag" if entries[key]["flagged"] else "plain"
+            )
+        )
     header = ["System", *(QUANTITIES[key][0] for key in keys)]
     title = "What was matched. ▲ marks more than 1%: the budget against what was asked, the rest against the smallest."
     return Table("matching", title, header, [*rows, last], rules=[len(rows)])
@@ -65,7 +74,9 @@ def spent_table(run: RunData) -> Table:
 
 def cost_table(run: RunData) -> Table:
     """The ledger, second half: size, time and memory."""
-    return _ledger(run, "ledger_cost", "Ledger: parameters, time and memory; means over the seeds.", _COST)
+    table = _ledger(run, "ledger_cost", "Ledger: parameters, time and memory; means over the seeds.", _COST)
+    table.size = 7.5
+    return table
 
 
 def stages_table(summary: Summary) -> Table:
@@ -85,7 +96,9 @@ def stages_table(summary: Summary) -> Table:
                 ]
             )
     header = ["System", "Share of the budget", "Trains", "Frozen"]
-    return Table("stages", "Stages: what trained in which share of the budget.", header, rows, rules=rules, left_all=True)
+    return Table(
+        "stages", "Stages: what trained in which share of the budget.", header, rows, rules=rules, left_all=True
+    )
 
 
 def pretraining_table(run: RunData) -> Table | None:
@@ -121,11 +134,13 @@ def cells_table(run: RunData) -> Table:
                 TableCell(cell.system, style="system"),
                 TableCell(str(cell.seed)),
                 TableCell(cell.status, style="flag" if cell.status == "failed" else "plain"),
-                TableCell(str(cell.content.get("weights_hash") or "")[:16] or "–", style="code"),
+                TableCell(str(cell.content.get("weights_hash") or "")[:16] or numbers.DASH, style="code"),
                 TableCell(reason[:200]),
             ]
         )
     header = ["System", "Seed", "Status", "Weights", "Reason"]
+    if not any(row[-1].text for row in rows):
+        header, rows = header[:-1], [row[:-1] for row in rows]
     return Table("cells", "Cells.", header, rows, left_all=True, size=8)
 
 
@@ -152,17 +167,29 @@ def facts_table(run: RunData) -> Table:
         ("Data", str(data.get("name") or "")),
         ("Splits", splits),
         ("Data fingerprint", str(data.get("fingerprint") or "")),
-        ("Tokenizer", f"{data.get('vocab_size')} entries, {data.get('tokenizer_hash')}" if data.get("tokenizer_hash") else ""),
+        (
+            "Tokenizer",
+            f"{data.get('vocab_size')} entries, {data.get('tokenizer_hash')}" if data.get("tokenizer_hash") else "",
+        ),
         ("Machine", ", ".join(str(environment[key]) for key in ("cpu", "gpu", "platform") if environment.get(key))),
         ("Cores", str(environment.get("num_cores") or "")),
         ("Device", str(probe.get("device") or "")),
         ("Probe", ", ".join(f"{key.replace('_', ' ')} {probe[key]}" for key in _PROBE if probe.get(key) is not None)),
-        ("Versions", f"mmbench {environment.get('mmbench')}, Python {environment.get('python')}, {packages}" if environment else ""),
+        (
+            "Versions",
+            f"mmbench {environment.get('mmbench')}, Python {environment.get('python')}, {packages}"
+            if environment
+            else "",
+        ),
     ]
-    rows = [[TableCell(label), TableCell(words or "not recorded")] for label, words in facts]
+    rows = [
+        [TableCell(label), TableCell(words or "not recorded", style="code" if label in _HASHES and words else "plain")]
+        for label, words in facts
+    ]
     return Table("facts", "Data, machine and versions.", ["What", "Value"], rows, left_all=True)
 
 
+_HASHES = ("Data fingerprint", "Tokenizer")
 _PROBE = ("attention", "precision", "micro_batch_rows", "threads")
 
 
@@ -174,15 +201,12 @@ def _ledger(run: RunData, name: str, title: str, columns: list[tuple[str, str, A
             mean = mean_of(run, system, key)
             flagged = key == "deviation" and mean is not None and abs(mean) > 0.01
             row.append(TableCell(write(mean), style="flag" if flagged else "plain"))
-        if all(cell.text == "–" for cell in row[1:]):
+        if all(cell.text == numbers.DASH for cell in row[1:]):
             statuses = {cell.status for cell in run.cells_of(system)}
-            why = "nothing is trained" if statuses == {"done"} else numbers.join(sorted(statuses))
+            why = "not trained" if statuses == {"done"} else numbers.join(sorted(statuses))
             row[1] = TableCell(why, style="muted")
         rows.append(row)
-    records = [
-        {"system": cell.system, "seed": cell.seed, "status": cell.status} | cell.ledger
-        for cell in run.cells
-    ]
+    records = [{"system": cell.system, "seed": cell.seed, "status": cell.status} | cell.ledger for cell in run.cells]
     rules = [len(run.systems)] if run.baselines else []
     header = ["System", *(label for _, label, _ in columns)]
     return Table(name, title, header, rows, rules=rules, data=pd.DataFrame(records), size=8)

@@ -3,13 +3,13 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from mmbench.report import numbers
 from mmbench.report.answer import Summary, names_of
-from mmbench.report.catalogue import HEADLINES, describe
-from mmbench.report.style import TEXT_WIDTH, Look, drawing, legend_above, save, shorten
+from mmbench.report.catalogue import HEADLINES, describe, ends
+from mmbench.report.style import TEXT_WIDTH, Look, drawing, legend_above, save, short_names, shorten
 
 
 def draw_pairs(summary: Summary, folder: Path) -> Path | None:
@@ -19,7 +19,17 @@ def draw_pairs(summary: Summary, folder: Path) -> Path | None:
     pairs = [(a, b) for number, a in enumerate(systems) for b in systems[number + 1 :]]
     if not metrics or not pairs:
         return None
-    labels = [f"{shorten(a, 20)} − {shorten(b, 20)}" for a, b in pairs]
+    known = {
+        (row["system_a"], row["system_b"])
+        for metric in metrics
+        for row in summary["pairs"][metric]
+        if row["ci_low"] is not None
+    }
+    pairs = [pair for pair in pairs if pair in known]
+    if not pairs:
+        return None
+    short = short_names(systems, 18)
+    labels = [f"{short[a]} {numbers.MINUS} {short[b]}" for a, b in pairs]
     records: list[dict[str, Any]] = []
     with drawing():
         figure = Figure(figsize=(TEXT_WIDTH, 0.75 + 0.2 * len(pairs)), layout="constrained")
@@ -31,7 +41,9 @@ def draw_pairs(summary: Summary, folder: Path) -> Path | None:
             for height, pair in enumerate(pairs):
                 row = rows.get(pair)
                 if row is None or row["ci_low"] is None:
-                    panel.text(0, height, "no data", ha="center", va="center", fontsize=7, color="#888888")
+                    panel.text(
+                        0.5, height, "no data", transform=panel.get_yaxis_transform(), fontsize=7, color="#888888"
+                    )
                     continue
                 low, middle, high = (row[key] * shown.scale for key in ("ci_low", "difference", "ci_high"))
                 sure = bool(row["distinguishable"])
@@ -62,7 +74,7 @@ def draw_kinds(summary: Summary, base: str, found: dict[str, Look], folder: Path
     records = []
     spacing = 0.7 / max(len(systems), 1)
     with drawing():
-        height = 0.9 + len(kinds) * max(0.3, 0.1 * len(systems) + 0.12)
+        height = 0.6 + len(kinds) * max(0.3, 0.08 * len(systems) + 0.12)
         figure = Figure(figsize=(TEXT_WIDTH, height), layout="constrained")
         panel = figure.subplots()
         for number, kind in enumerate(kinds):
@@ -78,7 +90,7 @@ def draw_kinds(summary: Summary, base: str, found: dict[str, Look], folder: Path
                 if kind not in kinds:
                     continue
                 y = kinds.index(kind) + (place - (len(systems) - 1) / 2) * spacing
-                low, high = (100 * (np.nan if bound is None else bound) for bound in entry["interval"])
+                low, high = ends(entry, base)
                 panel.plot([low, high], [y, y], color=look.colour, linewidth=1)
                 panel.plot(100 * entry["mean"], y, look.mark, color=look.colour)
                 records.append(_kind_record(name, kind, entry))
@@ -88,8 +100,7 @@ def draw_kinds(summary: Summary, base: str, found: dict[str, Look], folder: Path
         panel.grid(axis="x")
         panel.set_axisbelow(True)
         panel.set_xlabel(f"{describe(base).label} in percent, with 95% interval; grey line: blind")
-        used = legend_above(figure, found, systems, lines=False)
-        figure.get_layout_engine().set(rect=(0, 0, 1, 1 - used / height))  # type: ignore[union-attr]
+        legend_above(figure, found, systems, lines=False)
         return save(figure, pd.DataFrame(records), folder, f"kinds_{base}")
 
 

@@ -1,17 +1,15 @@
 """Tables of scores: page one's, all metrics, pairs, question kinds, other splits, text-only ability, latency."""
 
 import math
-from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 
 from mmbench.report import numbers
-from mmbench.report.answer import Summary, leading, names_of
-from mmbench.report.catalogue import FRONT_PAGE, Metric, describe, in_order, is_headline_variant
+from mmbench.report.answer import Summary, detectable, leading, names_of, ranked
+from mmbench.report.catalogue import FRONT_PAGE, Metric, describe, ends, in_order, is_headline_variant
 from mmbench.report.tables import Row, Table, TableCell
-
-Find = Callable[[str, str], dict[str, Any] | None]
 
 
 def front_table(summary: Summary) -> Table:
@@ -40,51 +38,73 @@ def not_applicable_notes(summary: Summary) -> list[str]:
 def tie_notes(summary: Summary) -> list[str]:
     """A sentence where ties in the similarities leave Recall@K open."""
     notes = []
-    for name, content in summary["systems"].items():
-        wide = []
+    for name in names_of(summary, "system"):
+        content, wide = summary["systems"][name], []
         for metric, entry in content["metrics"].items():
             low, high = (content["metrics"].get(f"{metric}/{side}") for side in ("pessimistic", "optimistic"))
             if low and high and high["mean"] - low["mean"] > 0.001 and not math.isclose(low["mean"], high["mean"]):
                 spread = f"{numbers.percent(low['mean'])} to {numbers.percent(high['mean'])}"
-                wide.append(f"{describe(metric).label} lies anywhere from {spread} (expected {numbers.percent(entry['mean'])})")
+                wide.append(
+                    f"{describe(metric).label} lies anywhere from {spread} (expected {numbers.percent(entry['mean'])})"
+                )
         if wide:
             notes.append(f"{name}: tied similarities; {'; '.join(wide)}.")
     return notes
 
 
 def pairs_table(summary: Summary, metric: str) -> Table:
-    """Pairs among the systems, and each system against blind."""
+    """Pairs among the systems (of many: those with the best one), and each system against blind."""
     shown = describe(metric)
     wanted = {*names_of(summary, "system"), "blind"}
     pairs = [row for row in summary["pairs"][metric] if {row["system_a"], row["system_b"]} <= wanted]
+    title = f"{shown.label}, in {'points' if shown.scale == 100 else 'nats per token'}"
+    if len(pairs) > _MOST_PAIRS:
+        best = ranked(summary, metric)[0]
+        pairs = [row for row in pairs if {row["system_a"], row["system_b"]} & {best, "blind"}]
+        title += ": pairs with the best system and with blind; all are in the CSV file"
     widths = [(row["ci_high"] - row["ci_low"]) / 2 * shown.scale for row in pairs if row["ci_low"] is not None]
     digits = numbers.digits_for(widths, shown.digits)
     rows = []
     for row in pairs:
-        difference, low, high, least = (
-            None if row[key] is None else row[key] * shown.scale
-            for key in ("difference", "ci_low", "ci_high", "smallest_detectable")
+        difference, low, high = (
+            None if row[key] is None else row[key] * shown.scale for key in ("difference", "ci_low", "ci_high")
         )
         verdict = "yes" if row["distinguishable"] else "no" if row["p"] is not None else "cannot be compared"
-        seeds = "–" if row["distinguishable"] or row["seeds_needed"] is None else numbers.count(row["seeds_needed"])
+        seeds = (
+            numbers.DASH
+            if row["distinguishable"] or row["seeds_needed"] is None
+            else numbers.count(row["seeds_needed"])
+        )
         rows.append(
             [
                 TableCell(row["system_a"], style="system"),
                 TableCell(row["system_b"], style="system"),
                 TableCell(numbers.fixed(difference, digits, sign=True)),
-                TableCell(numbers.interval(low, high, digits)),
+                TableCell(numbers.interval(low, high, digits) + _dagger(row)),
                 TableCell(numbers.p_value(row["p_holm"])),
                 TableCell(numbers.fixed(row["effect"], 1, sign=True)),
                 TableCell(verdict, style="bold" if row["distinguishable"] else "plain"),
-                TableCell(numbers.fixed(least, digits)),
+                TableCell(detectable(row["smallest_detectable"], shown, digits)),
                 TableCell(seeds),
             ]
         )
-    unit = "points" if shown.scale == 100 else "nats per token"
-    header = ["A", "B", "A − B", "95% interval", "adj. p", "Effect", "Told apart", "Detectable", "Seeds needed"]
-    title = f"{shown.label}, in {unit}."
+    if any(_dagger(row) for row in pairs):
+        title += "; †: one common seed, the interval covers examples only"
+    header = [
+        "A",
+        "B",
+        f"A {numbers.MINUS} B",
+        "95% interval",
+        "adj. p",
+        "Effect",
+        "Told apart",
+        "Detectable",
+        "Seeds needed",
+    ]
     name = "pairs_" + metric.replace("@", "_at_").replace("/", "_")
-    return Table(name, title, header, rows, num_left=2, data=pd.DataFrame(summary["pairs"][metric]))
+    return Table(
+        name, title + ".", header, rows, num_left=2, widths=_PAIR_WIDTHS, data=pd.DataFrame(summary["pairs"][metric])
+    )
 
 
 def kinds_table(summary: Summary, base: str) -> Table | None:
@@ -145,7 +165,8 @@ def latency_table(summary: Summary) -> Table | None:
     if rows_in.empty:
         return None
     measures = [m for m in LATENCY if m in set(rows_in["measure"])]
-    rows, rules = [], []
+    rows: list[Row] = []
+    rules: list[int] = []
     order = {name: number for number, name in enumerate(summary["systems"])}
     sizes = rows_in[["batch_size", "image_size"]].drop_duplicates().sort_values(["batch_size", "image_size"])
     for batch_size, image_size in sizes.itertuples(index=False):
@@ -155,16 +176,18 @@ def latency_table(summary: Summary) -> Table | None:
             own = group[group["system"] == name]
             row: Row = [TableCell(name, style="system"), TableCell(f"{batch_size}"), TableCell(f"{image_size}")]
             tokens, peaks = own["image_tokens"].dropna(), own["peak_memory_bytes"].dropna()
-            row.append(TableCell(numbers.count(tokens.iloc[0]) if len(tokens) else "–"))
+            row.append(TableCell(numbers.count(tokens.iloc[0]) if len(tokens) else numbers.DASH))
             for measure in measures:
                 row.append(_latency_cell(own[own["measure"] == measure], measure))
-            row.append(TableCell(numbers.memory(peaks.max()) if len(peaks) else "–"))
+            row.append(TableCell(numbers.memory(peaks.max()) if len(peaks) else numbers.DASH))
             rows.append(row)
     header = ["System", "Batch", "Pixels", "Tokens", *(LATENCY[m] for m in measures), "Peak memory"]
     title = "Latency: median, and below it the 95th percentile. Pixels: side of the image; tokens: of the image."
-    return Table("latency", title, header, rows, rules=rules, data=rows_in, size=8)
+    return Table("latency", title, header, rows, rules=rules, data=rows_in, size=7.5)
 
 
+_MOST_PAIRS = 15
+_PAIR_WIDTHS = [0.9, 1.6, 0.9, 0.8, 1.1, 1.1, 1.35]
 LATENCY = {
     "first_token_s": "First token",
     "per_token_s": "Per token",
@@ -190,25 +213,30 @@ def missing(content: dict[str, Any], metric: str) -> str:
 def _score_table(summary: Summary, name: str, title: str, metrics: list[str]) -> Table:
     """A row a system, a column a metric; systems that nothing beats at the top of a column are bold."""
     rows, records = [], []
+    marked = ""
+    several = len(summary["seeds"]) > 1
     best = {metric: leading(summary, metric) if metric in summary["pairs"] else [] for metric in metrics}
     for system, content in summary["systems"].items():
         row: Row = [TableCell(system, style="system")]
         for metric in metrics:
             entry = content["metrics"].get(metric)
             top = system in best[metric] and metric not in ("text_loss_before", "text_loss_change")
-            row.append(
-                _score_cell(entry, describe(metric), _digits(summary, metric), missing(content, metric), top)
-            )
+            made = _score_cell(entry, describe(metric), _digits(summary, metric), missing(content, metric), top)
+            if several and entry is not None and content["kind"] == "system" and _dagger(entry):
+                made = replace(made, below=made.below + " †")
+                marked = "; †: one seed, examples only."
+            row.append(made)
             records.append(_record(system, metric, "test", entry))
         rows.append(row)
     header = ["System", *(describe(metric).short for metric in metrics)]
+    title = title.rstrip(".") + (marked or ".")
     return Table(name, title, header, rows, rules=_rules(summary), data=pd.DataFrame(records))
 
 
 def _score_cell(entry: dict[str, Any] | None, shown: Metric, digits: int, why: str, top: bool = False) -> TableCell:
     if entry is None:
         return TableCell(why, style="muted")
-    low, high = (None if bound is None else bound * shown.scale for bound in entry["interval"])
+    low, high = ends(entry, shown.name)
     words = numbers.fixed(entry["mean"] * shown.scale, digits)
     return TableCell(words, numbers.interval(low, high, digits), "bold" if top else "plain")
 
@@ -220,6 +248,10 @@ def _latency_cell(found: pd.DataFrame, measure: str) -> TableCell:
     if measure == "tokens_per_s":
         return TableCell(f"{row['p50']:,.0f}", f"{row['p95']:,.0f}")
     return TableCell(numbers.seconds(row["p50"]), numbers.seconds(row["p95"]))
+
+
+def _dagger(entry: dict[str, Any]) -> str:
+    return " †" if entry["covers"] == "examples only" else ""
 
 
 def _record(system: str, metric: str, split: str, entry: dict[str, Any] | None) -> dict[str, Any]:

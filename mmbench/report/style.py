@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 import matplotlib
 import pandas as pd
@@ -15,8 +16,8 @@ TEXT_WIDTH = 6.5
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#9A8700")
 """Okabe and Ito's palette, told apart by colour-blind readers too; its yellow is darkened for white paper."""
 _MARKS = ("o", "s", "^", "D", "v", "P", "X", "*")
-_LINES = ("-", "--", "-.", ":")
-_GREYS = ("#A0A0A0", "#7A7A7A", "#4D4D4D", "#C0C0C0")
+_LINES: tuple[Literal["-", "--", "-.", ":"], ...] = ("-", "--", "-.", ":")
+_GREYS = ("#949494", "#707070", "#404040", "#A8A8A8")
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Look:
     """Hex."""
     mark: str
     """matplotlib's marker."""
-    line: str
+    line: Literal["-", "--", "-.", ":"]
     """matplotlib's line style."""
 
 
@@ -45,7 +46,7 @@ def looks(systems: list[str], baselines: list[str]) -> dict[str, Look]:
 @contextmanager
 def drawing() -> Iterator[None]:
     """matplotlib set up for the page: serif figures, thin axes, no mathematics read into labels."""
-    options = {
+    options: Any = {
         "font.family": ["STIXGeneral", "DejaVu Sans"],
         "font.size": 8.5,
         "axes.labelsize": 8.5,
@@ -80,6 +81,7 @@ def save(figure: Figure, data: pd.DataFrame, folder: Path, name: str) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.svg"
     figure.savefig(path, metadata={"Date": None})
+    figure.set_layout_engine("none")  # it is laid out by now; the second file need not repeat that
     figure.savefig(folder / f"{name}.pdf", metadata={"CreationDate": None})
     data.to_csv(folder / f"{name}.csv", index=False)
     return path
@@ -90,16 +92,32 @@ def shorten(name: str, limit: int = 26) -> str:
     return name if len(name) <= limit else f"{name[: limit // 2]}…{name[-(limit // 2 - 1) :]}"
 
 
-def legend_above(figure: Figure, found: dict[str, Look], used: list[str], lines: bool = True) -> float:
-    """One legend for all panels over the figure; returns the height in inches that it takes."""
+def short_names(names: list[str], limit: int = 26) -> dict[str, str]:
+    """Shortened names that stay apart: where two would look the same, the place is shown where they differ."""
+    short = {name: shorten(name, limit) for name in names}
+    for name in names:
+        alike = [other for other in names if other != name and shorten(other, limit) == shorten(name, limit)]
+        if alike:
+            pairs = zip(name, alike[0], strict=False)
+            first = next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(name), len(alike[0])))
+            short[name] = f"{name[: limit // 3]}…{name[max(first - 4, 0) :][: limit - limit // 3 - 1]}"
+    return short
+
+
+def legend_above(figure: Figure, found: dict[str, Look], used: list[str], lines: bool = True) -> None:
+    """One legend for all panels over the figure, which grows by the height of it."""
     handles = [
         Line2D(
             [], [], color=found[name].colour, marker=found[name].mark, linestyle=found[name].line if lines else "none"
         )
         for name in used
     ]
-    longest = max((len(shorten(name)) for name in used), default=1)
+    names = list(short_names(used).values())
+    longest = max(map(len, names), default=1)
     columns = max(1, min(len(used), int(TEXT_WIDTH / (0.45 + 0.066 * longest))))
     num_rows = -(-len(used) // columns)
-    figure.legend(handles, [shorten(name) for name in used], loc="upper center", ncols=columns, columnspacing=1.4)
-    return 0.17 * num_rows + 0.12
+    figure.legend(handles, names, loc="upper center", ncols=columns, columnspacing=1.4)
+    taken = 0.17 * num_rows + 0.12
+    height = figure.get_figheight() + taken
+    figure.set_figheight(height)
+    figure.set_layout_engine("constrained", rect=(0, 0, 1, 1 - taken / height))

@@ -1,6 +1,7 @@
 """``summary.json``: every number of the report in one place, for programs; its schema stands in docs/report.md."""
 
 import math
+from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ import pandas as pd
 from scipy import stats as distributions
 
 from mmbench.report.catalogue import in_order, is_headline_variant
+from mmbench.report.corpus_scores import corpus_scores
 from mmbench.report.matching import matching
 from mmbench.report.run_data import RunData
 from mmbench.stats import compare_systems, summarise_systems
@@ -35,9 +37,7 @@ def build_summary(run: RunData) -> dict[str, Any]:
             "paper": first.get("paper"),
             "weights_hash": {str(cell.seed): cell.content.get("weights_hash") for cell in cells},
             "stages": first.get("stages") or [],
-            "cells": {
-                str(cell.seed): {"status": cell.status, "reason": cell.content.get("reason")} for cell in cells
-            },
+            "cells": {str(cell.seed): {"status": cell.status, "reason": cell.content.get("reason")} for cell in cells},
             "metrics": results["test"].get(name, {}),
             "splits": {split: found[name] for split, found in results.items() if split != "test" and name in found},
             "not_applicable": not_applicable,
@@ -51,7 +51,7 @@ def build_summary(run: RunData) -> dict[str, Any]:
         "seeds": sorted({cell.seed for cell in run.cells if not run.is_baseline(cell.system)}),
         "alpha": 0.05,
         "systems": systems,
-        "pairs": _pairs(scores["test"], run.all_systems),
+        "pairs": _pairs(scores["test"], run.systems, run.baselines),
         "matching": matching(run),
         "pretraining": run.pretraining,
         "latency": run.latency.get("rows", []),
@@ -83,10 +83,11 @@ def _results(scores: pd.DataFrame) -> dict[str, dict[str, Any]]:
     results: dict[str, dict[str, Any]] = {}
     if scores.empty:
         return results
-    seeds = scores.groupby(["system", "metric", "seed"], sort=True)["score"].mean()
+    seeds = scores.groupby(["system", "metric", "seed"], sort=True)["score"].mean().reset_index()
     per_seed: dict[tuple[str, str], dict[str, float]] = {}
-    for (system, metric, seed), mean in seeds.items():
-        per_seed.setdefault((str(system), str(metric)), {})[str(seed)] = float(mean)
+    for found in seeds.to_dict("records"):
+        key = (str(found["system"]), str(found["metric"]))
+        per_seed.setdefault(key, {})[str(found["seed"])] = float(found["score"])
     for row in summarise_systems(scores).to_dict("records"):
         entry = {key: row[key] for key in _SCORE_KEYS} | {"interval": [row["ci_low"], row["ci_high"]]}
         entry["per_seed"] = per_seed[row["system"], row["metric"]]
@@ -96,11 +97,7 @@ def _results(scores: pd.DataFrame) -> dict[str, dict[str, Any]]:
 
 def _add_corpus_scores(results: dict[str, dict[str, Any]], run: RunData) -> None:
     """Scores of a whole corpus (BLEU) have no rows in ``scores.parquet``: their interval covers the seeds only."""
-    for system in run.all_systems:
-        found: dict[str, dict[str, float]] = {}
-        for cell in run.cells_of(system):
-            for metric, value in (cell.content.get("corpus_scores") or {}).items():
-                found.setdefault(metric, {})[str(cell.seed)] = float(value)
+    for system, found in corpus_scores(run).items():
         for metric, per_seed in found.items():
             values = np.array(list(per_seed.values()))
             spread = float(values.std(ddof=1)) if len(values) > 1 else math.nan
@@ -112,15 +109,30 @@ def _add_corpus_scores(results: dict[str, dict[str, Any]], run: RunData) -> None
             }
 
 
-def _pairs(scores: pd.DataFrame, systems: list[str]) -> dict[str, list[dict[str, Any]]]:
-    """By metric: every pair, the first-named system being the one that stands first in the tables."""
+def _pairs(scores: pd.DataFrame, systems: list[str], baselines: list[str]) -> dict[str, list[dict[str, Any]]]:
+    """By metric: every pair, the first-named system being the one that stands first in the tables.
+
+    The pairs of compared systems are the question, and are adjusted among themselves; pairs with a baseline are
+    adjusted over all pairs.
+    """
     pairs: dict[str, list[dict[str, Any]]] = {}
-    rank = {name: number for number, name in enumerate(systems)}
+    rank = {name: number for number, name in enumerate([*systems, *baselines])}
     ordered = scores.assign(rank=scores["system"].map(rank)).sort_values("rank", kind="stable").drop(columns="rank")
     for metric in in_order({str(name) for name in scores["metric"].unique()}):
         if is_headline_variant(metric):
-            pairs[metric] = compare_systems(ordered, metric).to_dict("records")
+            every = compare_systems(ordered, metric)
+            asked = ordered[ordered["system"].isin(systems) & (ordered["metric"] == metric)]
+            with_baseline = every["system_a"].isin(baselines) | every["system_b"].isin(baselines)
+            tables = [every[with_baseline].assign(adjusted_over=len(every))]
+            if not asked.empty:
+                among = compare_systems(asked, metric)
+                tables.insert(0, among.assign(adjusted_over=len(among)))
+            pairs[metric] = [_named(row) for table in tables for row in table.to_dict("records")]
     return pairs
+
+
+def _named(row: dict[Hashable, Any]) -> dict[str, Any]:
+    return {str(key): value for key, value in row.items()}
 
 
 def _data(run: RunData) -> dict[str, Any]:

@@ -8,6 +8,8 @@ from typing import Literal
 
 import pandas as pd
 
+from mmbench.report import numbers
+
 
 @dataclass(frozen=True)
 class TableCell:
@@ -44,6 +46,8 @@ class Table:
     """The unrounded numbers for the CSV; the cells' text if not given."""
     size: float = 8.5
     """Font size in points in the PDF."""
+    widths: list[float] | None = None
+    """Shares of the width that the columns of numbers take; equal if not given."""
     left_all: bool = False
     """Whether every column is words."""
 
@@ -109,8 +113,21 @@ def escape_latex(words: str) -> str:
 _LATEX = {
     **{character: "\\" + character for character in "&%$#_{}"},
     **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
-    **{"−": r"$-$", "–": "--", "×": r"$\times$", "→": r"$\rightarrow$", "…": r"\ldots{}", "≤": r"$\le$"},
-    **{"<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", "’": "'", "▲": r"$\blacktriangle$"},
+    **{
+        numbers.MINUS: r"$-$",
+        numbers.DASH: "--",
+        numbers.TIMES: r"$\times$",
+        "→": r"$\rightarrow$",
+        "…": r"\ldots{}",
+        "≤": r"$\le$",
+    },
+    **{
+        "<": r"\textless{}",
+        ">": r"\textgreater{}",
+        "|": r"\textbar{}",
+        "\N{RIGHT SINGLE QUOTATION MARK}": "'",
+        "▲": r"$\blacktriangle$",
+    },
     **{"[": "{[}", "]": "{]}"},
     **{raised: rf"\textsuperscript{{{plain}}}" for raised, plain in zip("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789", strict=True)},
 }

@@ -37,7 +37,7 @@ def text(*parts: str | Span | Text) -> Text:
             spans.append(part)
         else:
             spans.extend(part)
-    return spans
+    return [span for span in spans if span.text]
 
 
 def join_systems(names: list[str]) -> Text:

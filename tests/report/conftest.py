@@ -8,6 +8,9 @@ import pandas as pd
 import pytest
 from PIL import Image, ImageDraw
 
+from mmbench.report.run_data import load_run
+from mmbench.report.summary import build_summary
+
 KINDS = ("existence", "count", "colour", "shape", "position", "relation", "comparison")
 WORDS = ("red", "blue", "green", "circle", "square", "yes", "no", "two", "three", "left")
 SYSTEMS = ("unified", "crossattn", "hybrid")
@@ -19,7 +22,7 @@ def write_run(
     path: Path,
     systems=SYSTEMS,
     seeds=3,
-    images=80,
+    images=150,
     failed=(),
     waiting=(),
     questions=True,
@@ -41,7 +44,7 @@ def write_run(
             )
             if status != "done":
                 continue
-            quality = {"chance": 0.25, "majority": 0.3, "blind": 0.36}.get(system, 0.58 + 0.03 * (number % 4))
+            quality = {"chance": 0.25, "majority": 0.3, "blind": 0.36}.get(system, 0.55 + 0.05 * (number % 4))
             quality += rng.normal(0, 0.008)
             scores += cell_scores(rng, system, seed, quality, images, questions, "test")
             predictions += cell_predictions(rng, system, seed, images, questions, awkward)
@@ -102,7 +105,7 @@ def cell_predictions(rng, system, seed, images, questions, awkward):
                     "test",
                 )
             )
-        text = f"a {WORDS[rng.integers(3)]} circle {awkward}"
+        text = f"a {WORDS[rng.integers(3)]} circle on a grey ground {awkward}"
         rows.append(
             (system, seed, "caption", f"i{image}", "Caption:", text, [text, "a circle"], "", f"i{image}", "test")
         )
@@ -255,4 +258,16 @@ def write_settings(path, systems, images, questions, awkward):
 @pytest.fixture(scope="session")
 def run_dir(tmp_path_factory):
     """A finished run of three systems, three baselines and three seeds."""
-    return write_run(tmp_path_factory.mktemp("runs") / "run")
+    return write_run(tmp_path_factory.mktemp("runs") / "run", images=40)
+
+
+@pytest.fixture(scope="session")
+def whole_summary(run_dir):
+    """Its summary; copied by tests that change it."""
+    return build_summary(load_run(run_dir))
+
+
+@pytest.fixture
+def make_run(tmp_path):
+    """Writes runs of one's own: ``make_run(seeds=1, failed=[...])``."""
+    return lambda name="run", **options: write_run(tmp_path / "runs" / name, **options)
