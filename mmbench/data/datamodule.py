@@ -82,11 +82,13 @@ class MultimodalDataModule(lightning.LightningDataModule):
         self._tables: dict[str, TextTable] = {}
 
     def prepare_data(self) -> None:
-        """Decode all images and make the tokenizer; safe to be called by several processes and to be killed.
+        """Decode all images and make the tokenizer; safe to be called by several processes, twice, and to be killed.
 
         Raises:
             UserError: the data cannot be used, see `load_dataset`, or too many images are broken.
         """
+        if self._prepared is not None:
+            return
         self._prepared = self._usable_dataset()
         self._open_tokenizer(self._prepared[0])
 

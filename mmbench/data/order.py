@@ -58,7 +58,7 @@ def permutation(seed: int, epoch: int, num_images: int, stream: Stream = Stream.
     return order
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=16)
 def draws(seed: int, epoch: int, count: int, stream: Stream) -> NDArray[np.uint64]:
     """uint64 [count] uniform draws keyed by (seed, epoch, stream); item i does not depend on ``count``."""
     key = np.array([seed % 2**64, epoch * len(Stream) + int(stream)], dtype=np.uint64)
