@@ -97,7 +97,7 @@ def pareto(places: dict[str, tuple[float, float]]) -> list[str]:
 def draw_latency(summary: Summary, found: dict[str, Look], folder: Path) -> Path | None:
     """Time to the first token and per token against the image's tokens (its pixels, where those do not grow)."""
     latency = pd.DataFrame(summary["latency"])
-    measures = [("first_token_s", "First token"), ("per_token_s", "Further token")]
+    measures = [("first_token_s", "First token"), ("per_token_s", "Next token")]
     if latency.empty or latency["image_size"].nunique() < 2:
         return None
     grows = latency.groupby("system")["image_tokens"].nunique().min() > 1

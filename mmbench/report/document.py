@@ -91,7 +91,9 @@ class Document:
     def example(self, example: dict[str, Any]) -> None:
         """A picture with the prompt, the references and every system's answer."""
         picture = self.run.files.root / str(example.get("picture") or "")
-        shown = bool(example.get("picture")) and picture.is_file() and picture.suffix in (".png", ".jpg", ".jpeg")
+        # Whatever the folder holds, a picture that may not be passed on does not get into a file that is.
+        allowed = self.run.data.get("redistributable") is not False
+        shown = allowed and picture.is_file() and picture.suffix in (".png", ".jpg", ".jpeg")
         references = list(dict.fromkeys(map(str, example.get("references") or [])))
         self.blocks.append(
             {
@@ -206,7 +208,10 @@ def _pairs(document: Document) -> None:
             write_table(score_tables.pairs_table(summary, metric), document.folder / "tables")
     if not summary["pairs"]:
         document.paragraph(text("No cell has been scored yet."))
-    document.table(score_tables.all_scores_table(summary))
+    more = score_tables.all_scores_table(summary)
+    document.table(more)
+    if "BLEU-4" in more.header:
+        document.paragraph(text("BLEU-4 is a sum over the corpus: its interval covers the seeds only."), small=True)
     document.bullets([text(note) for note in score_tables.tie_notes(summary)], small=True)
 
 

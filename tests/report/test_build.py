@@ -8,7 +8,9 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 
 from mmbench.config.errors import UserError
-from mmbench.report import build_report
+from mmbench.report import build_report, build_summary
+from mmbench.report.document import write_document
+from mmbench.report.run_data import load_run
 
 AWKWARD = '#panic("x") $a$ \\ [b] *c* `d` <e> & % ] ) " 日本 שלום'
 
@@ -84,6 +86,17 @@ def test_a_run_with_cells_alone(make_run, tmp_path):
         if path.is_file():
             path.unlink()
     assert build_report(run, tmp_path / "reports").is_file()
+
+
+def test_pictures_that_may_not_be_passed_on_stay_out(make_run, tmp_path):
+    run = make_run(images=6)
+    data = json.loads((run / "data.json").read_text())
+    (run / "data.json").write_text(json.dumps(data | {"redistributable": False}))
+    loaded = load_run(run)
+    document = write_document(loaded, build_summary(loaded), tmp_path / "made")
+    assert not [path for path in document.pictures if path.suffix == ".png"]
+    examples = [block for block in document.blocks if block["type"] == "example"]
+    assert len(examples) == 6 and all(block["path"] is None for block in examples)
 
 
 def test_no_run(tmp_path):
