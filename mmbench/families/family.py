@@ -93,8 +93,8 @@ class Family(Trainee):
         if batch.totals.pairs and self.objective_weights.get("contrastive", 1.0) > 0:
             image, valid = at_role(hidden, batch.roles, Role.IMAGE_QUERY)
             text, _ = at_role(hidden, batch.roles, Role.TEXT_QUERY)
-            group = self.training_settings.contrastive_group
-            losses.sums["contrastive"] = self.heads.contrastive.loss(image, text, valid, group)
+            head, group = self.heads.contrastive, self.training_settings.contrastive_group
+            losses.sums["contrastive"], _ = head.loss(head.embed_image(image), head.embed_text(text), valid, group)
         return losses
 
     def text_nats(self, texts: list[list[int]]) -> Tensor:
@@ -115,13 +115,13 @@ class Family(Trainee):
         """uint8 ``[B, 3, H, W]`` to unit vectors ``[B, E]`` of the retrieval space, in float32."""
         rows = PlainRows.of([[]] * len(images), Role.TEXT, Role.IMAGE_QUERY, self.device)
         hidden, _ = at_role(self.read(rows, self.see(images)), rows.roles, Role.IMAGE_QUERY)
-        return F.normalize(self.heads.contrastive.project_image(hidden).float(), dim=-1)
+        return self.heads.contrastive.embed_image(hidden)
 
     def embed_texts(self, texts: list[list[int]]) -> Tensor:
         """Token ids of each text to unit vectors ``[B, E]`` of the retrieval space, in float32."""
         rows = PlainRows.of(texts, Role.TEXT, Role.TEXT_QUERY, self.device)
         hidden, _ = at_role(self.read(rows, Sight()), rows.roles, Role.TEXT_QUERY)
-        return F.normalize(self.heads.contrastive.project_text(hidden).float(), dim=-1)
+        return self.heads.contrastive.embed_text(hidden)
 
     def generate(
         self, sight: Sight, prompts: list[list[int]], max_new_tokens: int, cached: bool = True

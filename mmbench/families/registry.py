@@ -4,7 +4,7 @@ import importlib
 from collections.abc import Mapping
 
 from mmbench.config.errors import UserError, unknown_name
-from mmbench.config.load import build_dataclass
+from mmbench.config.tree import built, checked
 from mmbench.config.model import SystemSettings
 from mmbench.families.family import Family, SharedParts
 
@@ -41,7 +41,7 @@ def build_family(system: SystemSettings, shared: SharedParts, objective_weights:
         UserError: an option the family does not have, or a stage that names a part it does not have.
     """
     found = family_class(system.family)
-    config = build_dataclass(found.Config, system.options, where=f"options of family '{system.family}'")
+    config = built(checked(system.options, found.Config, "", f"the options of family '{system.family}'"), found.Config)
     family = found(config, shared, objective_weights)  # type: ignore[call-arg, arg-type]
     for stage in system.stages:
         for part in stage.train:

@@ -1,8 +1,7 @@
 """The common starting point: an image encoder and a language model, pretrained once and shared by all systems."""
 
-from torch import Tensor, nn
-
 import torch
+from torch import Tensor, nn
 
 from mmbench.data.batch import Batch, Role
 from mmbench.families.trainee import Losses, Trainee
@@ -32,10 +31,11 @@ class ContrastivePretraining(Trainee):
 
     def loss(self, batch: Batch) -> Losses:
         """Symmetric softmax over the images and captions of each group; an image is the mean of its tokens."""
-        image = self.encoder(batch.images).mean(dim=1)
+        image = self.encoder(self.encoder.normalise(batch.images)).mean(dim=1)
         hidden = _read_text(self.text_tower, batch, self.bos_id)
         text, valid = at_role(hidden, batch.roles, Role.TEXT_QUERY)
-        return Losses({"contrastive": self.head.loss(image, text, valid, self.group)})
+        loss, _ = self.head.loss(self.head.embed_image(image), self.head.embed_text(text), valid, self.group)
+        return Losses({"contrastive": loss})
 
 
 class TextPretraining(Trainee):

@@ -13,7 +13,7 @@ import torch
 from mmbench.config.budget import Budget
 from mmbench.config.model import StageSettings
 from mmbench.config.training import TrainerSettings, TrainingSettings
-from mmbench.data.module import MultimodalDataModule
+from mmbench.data.datamodule import MultimodalDataModule
 from mmbench.families.trainee import Trainee
 from mmbench.harness.meter import Meter
 from mmbench.harness.run_files import CellFiles
@@ -62,7 +62,8 @@ def train(
         )
         trainer = _make_trainer(trainer_settings, recipe, micro_rows, spending)
         trainee.micro_batches_per_step = trainer.accumulate_grad_batches * trainer.world_size
-        datamodule.begin(step=meter.steps, micro_batch_rows=micro_rows)
+        datamodule.micro_batch_rows = micro_rows
+        datamodule.start_micro_step = meter.steps * trainer.accumulate_grad_batches
         resumed = files.checkpoint if state and index == first and not state["stage_finished"] else None
         trainer.fit(trainee, datamodule=datamodule, ckpt_path=resumed)
     if trainer is not None:
