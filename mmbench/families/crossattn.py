@@ -1,7 +1,11 @@
-"""Cross-attention: the decoder reads text alone; gated layers between its blocks look at the image (Flamingo, arXiv 2204.14198)."""
+"""Cross-attention: the decoder reads text alone; gated layers between its blocks look at the image.
+
+Flamingo, arXiv 2204.14198.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import cast
 
 from torch import Tensor, nn
 
@@ -12,7 +16,7 @@ from mmbench.nn.cross_attention import GatedCrossAttention
 
 
 class CrossAttn(Family):
-    """encoder -> keys and values, once an image; text queries them before every k-th block, through gates that start at 0."""
+    """encoder -> keys and values, once an image; text queries them before every k-th block, gates start at 0."""
 
     @dataclass
     class Config:
@@ -62,7 +66,7 @@ def gated_layers(shared: SharedParts, every: int, feed_forward: bool) -> nn.Modu
 
 def look(layers: nn.ModuleDict, image_tokens: Tensor) -> dict[int, tuple[Tensor, Tensor]]:
     """Keys and values of ``image_tokens [B, N, D_enc]`` for each gated layer."""
-    return {int(block): layer.keys_values(image_tokens) for block, layer in layers.items()}
+    return {int(block): _layer(layers, block).keys_values(image_tokens) for block in layers}
 
 
 def attend_between(layers: nn.ModuleDict, sight: Sight, sees_image: Tensor) -> Between | None:
@@ -74,6 +78,11 @@ def attend_between(layers: nn.ModuleDict, sight: Sight, sees_image: Tensor) -> B
     def before_block(block: int, hidden: Tensor) -> Tensor:
         if block not in contexts:
             return hidden
-        return layers[str(block)](hidden, contexts[block], sees_image)
+        seen: Tensor = _layer(layers, str(block))(hidden, contexts[block], sees_image)
+        return seen
 
     return before_block
+
+
+def _layer(layers: nn.ModuleDict, block: str) -> GatedCrossAttention:
+    return cast(GatedCrossAttention, layers[block])

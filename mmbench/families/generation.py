@@ -56,9 +56,10 @@ class _Stepper:
         self.inputs = torch.cat([prefix, family.decoder.embed(ids).to(prefix.dtype)], dim=1)  # [B, L, D]
         before = torch.arange(longest, device=device)
         in_prompt = before[None] >= padding[:, None]
-        self.visible = torch.cat([torch.ones_like(padding[:, None].expand(-1, self.num_prefix), dtype=torch.bool), in_prompt], 1)
+        in_prefix = torch.arange(self.num_prefix, device=device).expand(len(prompts), -1)
+        self.visible = torch.cat([torch.ones_like(in_prefix, dtype=torch.bool), in_prompt], dim=1)
         prompt_positions = (before[None] - padding[:, None]).clamp(min=0) + self.num_prefix
-        self.positions = torch.cat([torch.arange(self.num_prefix, device=device).expand(len(prompts), -1), prompt_positions], 1)
+        self.positions = torch.cat([in_prefix, prompt_positions], dim=1)
         self.sees = self.visible.clone()
         self.sees[:, : self.num_prefix] = False
         self.cache = None

@@ -1,4 +1,7 @@
-"""Hybrid: a thumbnail's tokens in the self-attention, full-resolution tokens through gated cross-attention (NVLM-H, arXiv 2409.11402)."""
+"""Hybrid: a thumbnail's tokens in the self-attention, full-resolution tokens through gated cross-attention.
+
+NVLM-H, arXiv 2409.11402.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,7 +35,9 @@ class Hybrid(Family):
     def __init__(self, config: Config, shared: SharedParts, objective_weights: Mapping[str, float]) -> None:
         super().__init__(shared, objective_weights)
         if config.thumbnail_factor < 2:
-            raise UserError(f"option 'thumbnail_factor' is {config.thumbnail_factor}; a thumbnail is smaller: give 2 or more")
+            raise UserError(
+                f"option 'thumbnail_factor' is {config.thumbnail_factor}; a thumbnail is smaller: give 2 or more"
+            )
         self.thumbnail_factor = config.thumbnail_factor
         self.connector = build_connector(config.connector, shared.encoder.dim, shared.decoder.config.width)
         self.cross_attention = gated_layers(shared, config.every, config.feed_forward)

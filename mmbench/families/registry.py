@@ -4,8 +4,8 @@ import importlib
 from collections.abc import Mapping
 
 from mmbench.config.errors import UserError, unknown_name
-from mmbench.config.tree import built, checked
 from mmbench.config.model import SystemSettings
+from mmbench.config.tree import built, checked
 from mmbench.families.family import Family, SharedParts
 
 FAMILIES = {
@@ -42,7 +42,7 @@ def build_family(system: SystemSettings, shared: SharedParts, objective_weights:
     """
     found = family_class(system.family)
     config = built(checked(system.options, found.Config, "", f"the options of family '{system.family}'"), found.Config)
-    family = found(config, shared, objective_weights)  # type: ignore[call-arg, arg-type]
+    family = found(config, shared, objective_weights)  # type: ignore[arg-type]
     for stage in system.stages:
         for part in stage.train:
             if part != "all" and part not in family.parts():

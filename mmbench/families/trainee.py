@@ -94,4 +94,4 @@ class Trainee(lightning.LightningModule):
                 if members:
                     factor = self.learning_rate_factor.get(name, 1.0)
                     groups.append({"params": members, "weight_decay": decay, "factor": factor})
-        return torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=tuple(recipe.betas))
+        return torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=(recipe.betas[0], recipe.betas[1]))

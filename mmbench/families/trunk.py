@@ -70,7 +70,7 @@ def read_rows(
     in_prefix = torch.arange(num_prefix, device=prefix.device).expand(len(prefix), -1)
     positions = torch.cat([in_prefix, rows.positions + torch.where(sees_image, num_prefix, 1)], dim=1)
     sees = torch.cat([torch.zeros_like(in_prefix, dtype=torch.bool), sees_image], dim=1)
-    hidden = decoder(
+    hidden: Tensor = decoder(
         torch.cat([prefix, tokens.to(prefix.dtype)], dim=1),
         positions,
         tree_mask(rows.segments, rows.positions, sees_image, num_prefix),

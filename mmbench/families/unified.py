@@ -1,4 +1,7 @@
-"""Unified: image tokens stand among the text embeddings, and an unmodified decoder reads both (LLaVA, arXiv 2304.08485)."""
+"""Unified: image tokens stand among the text embeddings, and an unmodified decoder reads both.
+
+LLaVA, arXiv 2304.08485.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
