@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from mmbench.families.family import Family, Sight
 
 
+@torch.no_grad()
 def generate(
     family: "Family", sight: "Sight", prompts: list[list[int]], max_new_tokens: int, cached: bool = True
 ) -> list[list[int]]:

@@ -43,9 +43,19 @@ class Hybrid(Family):
         self.cross_attention = gated_layers(shared, config.every, config.feed_forward)
 
     def see(self, images: Tensor) -> Sight:
-        """The encoder looks twice: at the thumbnail, and at the image as it is."""
+        """The encoder looks twice: at the thumbnail, and at the image as it is.
+
+        Raises:
+            UserError: the thumbnail would not divide into the encoder's patches.
+        """
+        side, factor, patch = images.shape[-1], self.thumbnail_factor, self.encoder.patch_size
+        if side % (factor * patch):
+            raise UserError(
+                f"option 'thumbnail_factor' is {factor}, but the thumbnail of an image of {side} pixels would then not "
+                f"divide into patches of {patch}: make image_size a multiple of {factor * patch}, or change the option"
+            )
         pixels = self.encoder.normalise(images)
-        thumbnail = F.interpolate(pixels, scale_factor=1 / self.thumbnail_factor, mode="area")
+        thumbnail = F.interpolate(pixels, size=(side // factor, side // factor), mode="area")
         prefix = self.connector(self.encoder(thumbnail))
         return Sight(prefix, look(self.cross_attention, self.encoder(pixels)))
 

@@ -27,7 +27,7 @@ def family_class(name: str) -> type[Family]:
     module_name, _, class_name = FAMILIES.get(name, name).partition(":")
     try:
         found = getattr(importlib.import_module(module_name), class_name)
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, ValueError) as error:
         raise UserError(f"family '{name}' cannot be imported: {error}; write package.module:Class") from error
     if not (isinstance(found, type) and issubclass(found, Family)):
         raise UserError(f"family '{name}' is no subclass of mmbench.families.family.Family")
@@ -38,7 +38,8 @@ def build_family(system: SystemSettings, shared: SharedParts, objective_weights:
     """The family of ``system`` with its own settings, on the shared parts.
 
     Raises:
-        UserError: an option the family does not have, or a stage that names a part it does not have.
+        UserError: an option the family does not have, or a stage that trains or gives a learning rate to a part it
+            does not have.
     """
     found = family_class(system.family)
     config = built(checked(system.options, found.Config, "", f"the options of family '{system.family}'"), found.Config)
@@ -47,4 +48,7 @@ def build_family(system: SystemSettings, shared: SharedParts, objective_weights:
         for part in stage.train:
             if part != "all" and part not in family.parts():
                 raise unknown_name(f"part in a stage of family '{system.family}':", part, [*family.parts(), "all"])
+        for part in stage.learning_rate_factor:
+            if part not in family.parts():
+                raise unknown_name(f"part in 'learning_rate_factor' of family '{system.family}':", part, family.parts())
     return family

@@ -1,0 +1,71 @@
+"""Families by name and by import path, and every mistake in naming one, an option or a part."""
+
+import pytest
+
+from mmbench.config.errors import UserError
+from mmbench.config.model import StageSettings
+from mmbench.families.family import Family
+from mmbench.families.registry import FAMILIES, family_class
+from mmbench.families.unified import Unified
+
+from .tiny import Build
+
+
+class Shifted(Unified):
+    """A family from outside the package: as unified, with its image tokens in reverse."""
+
+
+class NoFamily:
+    """Not a family."""
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_every_family_is_found_and_says_what_it_is(name: str) -> None:
+    found = family_class(name)
+    assert issubclass(found, Family)
+    assert found.__doc__ and found.__doc__ != Family.__doc__
+    assert "Config" in vars(found), "each family has settings of its own"
+
+
+def test_family_from_outside_by_its_import_path(build: Build) -> None:
+    assert isinstance(build(f"{__name__}:Shifted", connector="linear"), Shifted)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("unifid", "did you mean 'unified'.*blind, crossattn, hybrid, unified"),
+        ("nowhere.at_all:Thing", "cannot be imported.*package.module:Class"),
+        (f"{__name__}:Missing", "cannot be imported"),
+        (f"{__name__}:NoFamily", "no subclass of mmbench.families.family.Family"),
+        (":Thing", "cannot be imported.*package.module:Class"),
+    ],
+)
+def test_unknown_family(build: Build, name: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        build(name)
+
+
+@pytest.mark.parametrize(
+    ("family", "options", "message"),
+    [
+        ("unified", {"conector": "mlp"}, "'conector' in the options of family 'unified'; did you mean 'connector'"),
+        ("unified", {"connector": "mpl"}, "unknown connector 'mpl'; did you mean 'mlp'"),
+        ("blind", {"every": 2}, "unknown key 'every' in the options of family 'blind'"),
+        ("crossattn", {"every": 3}, "'every' is 3; it must be from 1 to the decoder's depth, 2"),
+        ("crossattn", {"every": "two"}, "'every' in the options of family 'crossattn' is 'two'"),
+        ("hybrid", {"every": 0}, "'every' is 0"),
+        ("hybrid", {"thumbnail_factor": 1}, "'thumbnail_factor' is 1; a thumbnail is smaller"),
+    ],
+)
+def test_wrong_option(build: Build, family: str, options: dict[str, object], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        build(family, **options)
+
+
+def test_stage_with_an_unknown_part(build: Build) -> None:
+    with pytest.raises(UserError, match="part in a stage of family 'unified': 'conector'; did you mean 'connector'"):
+        build("unified", stages=[StageSettings(train=["conector"])])
+    with pytest.raises(UserError, match="'learning_rate_factor' of family 'unified': 'decoder'"):
+        build("unified", stages=[StageSettings(learning_rate_factor={"decoder": 0.1})])
+    build("unified", stages=[StageSettings(train=["all"], learning_rate_factor={"connector": 0.1})])
