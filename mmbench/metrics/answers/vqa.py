@@ -19,8 +19,8 @@ def vqa_accuracy(
     """Accuracy of each question, 0..1; the overall accuracy is their mean.
 
     Each human answer is left out in turn and the prediction scored min(1, matches among the others / 3); with ten
-    answers, 0, 1, 2, 3, 4 matches give 0, 0.3, 0.6, 0.9, 1. Answers are normalised only where the people do not all agree:
-    "Dog" does not match ten times "dog".
+    answers, 0, 1, 2, 3, 4 matches give 0, 0.3, 0.6, 0.9, 1. Answers are normalised only where the people do not all
+    agree: "Dog" does not match ten times "dog".
 
     Args:
         predictions: the answer to each question.

@@ -47,13 +47,11 @@ def tokenize_captions(
     As in the reference, all references are one text and all predictions another, each in its own order: at a
     caption's end the tokeniser may look at the next one.
     """
-    # Neither empty nor a word that starts sentences: the last reference does not look at the first prediction.
-    separator = "|"
     texts = [text for image in references for text in references[image]]
-    prediction_place = {image: len(texts) + 1 + place for place, image in enumerate(predictions)}
-    corpus = encode([*texts, separator, *predictions.values()], split_tokens)
+    prediction_place = {image: len(texts) + place for place, image in enumerate(predictions)}
+    corpus = encode([texts, list(predictions.values())], split_tokens)
 
-    num_references = np.fromiter((len(texts) for texts in references.values()), np.int64, len(references))
+    num_references = np.fromiter((len(captions) for captions in references.values()), np.int64, len(references))
     num_captions = num_references + 1
     starts = np.cumsum(num_captions) - num_captions
     order = np.zeros(int(num_captions.sum()), np.int64)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torchmetrics import Metric
@@ -99,13 +100,11 @@ class CrossModalRecall(Metric):
 
     def image_ids(self) -> list[int]:
         """Ids of the images in the state, ascending."""
-        ids: list[int] = dim_zero_cat(self.image_keys)[:, 0].unique().tolist()
-        return ids
+        return sorted(set(dim_zero_cat(self.image_keys)[:, 0].tolist()))
 
     def caption_ids(self) -> list[int]:
         """Ids of the captions in the state, ascending."""
-        ids: list[int] = dim_zero_cat(self.text_keys)[:, 0].unique().tolist()
-        return ids
+        return sorted(set(dim_zero_cat(self.text_keys)[:, 0].tolist()))
 
     def _sync_dist(self, *arguments: Any, **settings: Any) -> None:
         # A process without examples offers empty tensors of the others' types.
@@ -129,19 +128,18 @@ def _unique(keys: Tensor, values: Tensor, what: str) -> tuple[Tensor, Tensor]:
     """Keys in ascending order and the embedding of each; an id (the first column) must not stand for two things."""
     if not len(keys):
         raise ValueError(f"no samples: no {what} was added before the scores were asked for")
-    dims = keys[:, -1].unique().tolist()
+    dims = np.unique(keys[:, -1].cpu().numpy())
     if len(dims) > 1:
         raise ValueError(f"{what} embeddings of different widths were added: {', '.join(map(str, dims))}")
-    rows = values.reshape(len(keys), dims[0])
-    unique, place = keys.unique(dim=0, return_inverse=True)
+    rows = values.reshape(len(keys), int(dims[0]))
+    unique, first, place = np.unique(keys.cpu().numpy(), axis=0, return_index=True, return_inverse=True)
     twice = unique[1:][unique[1:, 0] == unique[:-1, 0]]
     if len(twice):
-        raise ValueError(f"{what} {int(twice[0, 0])} was added with two different images")
-    first = torch.full((len(unique),), len(keys), device=keys.device)
-    first = first.scatter_reduce(0, place, torch.arange(len(keys), device=keys.device), "amin")
-    kept = rows[first]
+        raise ValueError(f"{what} {twice[0, 0]} was added with two different images")
+    kept = rows[torch.from_numpy(first).to(rows.device)]
     # The same example in another batch may differ in its last bits.
-    differs = ((kept[place] - rows).norm(dim=1) > _SAME * rows.norm(dim=1)).nonzero()[:, 0]
+    again = kept[torch.from_numpy(place.reshape(-1)).to(rows.device)]
+    differs = ((again - rows).norm(dim=1) > _SAME * rows.norm(dim=1)).nonzero()[:, 0]
     if len(differs):
         raise ValueError(f"{what} {int(keys[differs[0], 0])} was added with two different embeddings")
-    return unique, kept
+    return torch.from_numpy(unique).to(rows.device), kept

@@ -40,36 +40,41 @@ def tokenize(captions: Sequence[str]) -> list[list[str]]:
     Raises:
         ValueError: a caption holds half of a surrogate pair, which is no character.
     """
-    corpus = encode(captions, split_tokens=False)
+    corpus = encode([captions], split_tokens=False)
     words = [corpus.vocabulary[i] for i in corpus.ids.tolist()]
-    bounds = corpus.offsets.tolist()
-    return [words[start:end] for start, end in pairwise(bounds)]
+    return [words[start:end] for start, end in pairwise(corpus.offsets.tolist())]
 
 
-def encode(captions: Sequence[str], split_tokens: bool = True) -> TokenCorpus:
-    """The same as integers; with `split_tokens`, a token is cut at a no-break space, as CIDEr and BLEU see it.
+def encode(texts: Sequence[Sequence[str]], split_tokens: bool = True) -> TokenCorpus:
+    """The same as integers, for the captions of one or more texts that do not look at one another.
+
+    Args:
+        texts: captions; the result holds those of the first text, then those of the second, and so on.
+        split_tokens: whether a token is cut at a no-break space, as CIDEr and BLEU do.
 
     Raises:
         ValueError: as `tokenize`.
     """
-    if not captions:
+    lines = [clean_line(caption) for text in texts for caption in text]
+    if not lines:
         return TokenCorpus(np.zeros(0, np.int64), np.zeros(1, np.int64), [])
-    lines = [clean_line(caption) for caption in captions]
-    chunks = _Chunks()
+    last_lines = np.cumsum([len(text) for text in texts]) - 1
+    chunks = _Numbers()
     chunk_ids = np.fromiter(map(chunks.__getitem__, " \n ".join(lines).split(" ")), np.int64)
     line_break = chunks["\n"]
     line_of_chunk = np.cumsum(chunk_ids == line_break)
-    tokens = _Chunks()
-    tokens_of_chunk = [_token_ids(lex(chunk), tokens, split_tokens) if chunk != "\n" else [] for chunk in chunks]
+    tokens = _Numbers()
+    tokens_of_chunk = [_token_ids(lex(chunk), tokens, split_tokens) for chunk in chunks]
 
-    # A caption whose chunks depend on one another becomes a single chunk of its own.
-    dependent = _dependent_lines(list(chunks), chunk_ids, line_of_chunk, line_break)
-    first_chunk = np.searchsorted(line_of_chunk, dependent, side="left")
+    # A caption whose chunks depend on one another, or on the end of the text, becomes a single chunk of its own.
+    dependent = np.union1d(_dependent_lines(list(chunks), chunk_ids, line_of_chunk), last_lines[last_lines >= 0])
+    first_chunk = np.searchsorted(line_of_chunk, dependent)
     chunk_ids[np.isin(line_of_chunk, dependent)] = line_break
-    # Where the line is not the first one, its first chunk is the line break before it; both are empty from here on.
     chunk_ids[first_chunk] = len(tokens_of_chunk) + np.arange(len(dependent))
     for line in dependent.tolist():
-        tokens_of_chunk.append(_token_ids(lex(lines[line], _next_word(lines, line)), tokens, split_tokens))
+        last_line = int(last_lines[np.searchsorted(last_lines, line)])
+        whole_line = lex(lines[line], _following(lines[line + 1 : last_line + 1]))
+        tokens_of_chunk.append(_token_ids(whole_line, tokens, split_tokens))
 
     counts = np.fromiter(map(len, tokens_of_chunk), np.int64)
     flat = np.fromiter((token for ids in tokens_of_chunk for token in ids), np.int64)
@@ -83,61 +88,66 @@ def encode(captions: Sequence[str], split_tokens: bool = True) -> TokenCorpus:
 
 
 def clean_line(caption: str) -> str:
-    """One caption as one line: a space for whatever would break the line, nothing for signs outside the basic plane.
+    """One caption as one line: a space for whatever would break the line, and for signs outside the basic plane.
 
-    The reference breaks the line at such signs and gives all later captions to the wrong image, without a word.
+    The reference breaks the line at such signs and gives all later captions to the wrong image, without a word. A soft
+    hyphen is no sign at all.
 
     Raises:
         ValueError: half of a surrogate pair.
     """
     if not _UNUSUAL.search(caption):
         return caption
-    if re.search("[\ud800-\udfff]", caption):
+    if _SURROGATE.search(caption):
         raise ValueError(f"a caption holds half of a surrogate pair, which is no character: {caption!r}")
-    return re.sub("[\U00010000-\U0010ffff]", "\u200b", _LINE_BREAK.sub(" ", caption))
+    return _SPACE_INSTEAD.sub(" ", caption.replace("\u00ad", ""))
 
 
-_LINE_BREAK = re.compile("[\n\r\v\f\x1c-\x1e\u2028\u2029]")
-_UNUSUAL = re.compile("[\n\r\v\f\x1c-\x1e\u2028\u2029\ud800-\udfff\U00010000-\U0010ffff]")
+_BREAKS = "\n\r\v\f\x1c-\x1e\x85\u2028\u2029"
+_SPACE_INSTEAD = re.compile(f"[{_BREAKS}\U00010000-\U0010ffff]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_UNUSUAL = re.compile(f"[{_BREAKS}\u00ad\ud800-\udfff\U00010000-\U0010ffff]")
 _DEPENDS_ON_NUMBER = re.compile(
     rf".*\d|(?:.*[^\w])?(?:{'|'.join(KEEPS_PERIOD_BEFORE_NUMBER)})\.$", re.IGNORECASE | re.DOTALL
 )
+_TAG = re.compile("<")
 _DEPENDS_ON_STARTER = re.compile(r"(?:.*[^A-Za-z])?[A-Za-z]\.$", re.DOTALL)
 
 
-class _Chunks(dict[str, int]):
+_STARTS_SENTENCE = re.compile(rf"(?:{'|'.join(f'{word}|{word.upper()}' for word in SENTENCE_STARTERS)})(?:\s|$)")
+
+
+class _Numbers(dict[str, int]):
     """Numbers strings in the order of their first appearance."""
 
-    def __missing__(self, chunk: str) -> int:
-        self[chunk] = number = len(self)
+    def __missing__(self, text: str) -> int:
+        self[text] = number = len(self)
         return number
 
 
-def _token_ids(tokens: list[str], vocabulary: _Chunks, split_tokens: bool) -> list[int]:
+def _token_ids(tokens: list[str], vocabulary: _Numbers, split_tokens: bool) -> list[int]:
     return [vocabulary[part] for token in tokens for part in (token.split() if split_tokens else [token])]
 
 
 def _dependent_lines(
-    chunks: list[str], chunk_ids: NDArray[np.int64], line_of_chunk: NDArray[np.int64], line_break: int
+    chunks: list[str], chunk_ids: NDArray[np.int64], line_of_chunk: NDArray[np.int64]
 ) -> NDArray[np.int64]:
     """Sorted numbers of the lines in which one chunk may change what its neighbour means."""
-    near_number = np.array([bool(_DEPENDS_ON_NUMBER.match(chunk)) for chunk in chunks])
-    initial = np.array([bool(_DEPENDS_ON_STARTER.match(chunk)) for chunk in chunks])
-    starter = np.array([chunk in SENTENCE_STARTERS for chunk in chunks])
-    alone = np.array(["<" in chunk for chunk in chunks])[chunk_ids]
-    paired = np.zeros(len(chunk_ids), bool)
-    paired[:-1] = near_number[chunk_ids[:-1]] & near_number[chunk_ids[1:]]
+    near_number = np.array([bool(_DEPENDS_ON_NUMBER.match(chunk)) for chunk in chunks])[chunk_ids]
+    depends = np.array([bool(_TAG.search(chunk)) for chunk in chunks])[chunk_ids]
+    depends[:-1] |= near_number[:-1] & near_number[1:]
     # The word after an initial may stand on a later line, or after several spaces.
-    blank = np.array([not chunk.strip() for chunk in chunks])
-    solid = np.flatnonzero(~blank[chunk_ids])
-    before_starter = solid[:-1][initial[chunk_ids[solid[:-1]]] & starter[chunk_ids[solid[1:]]]]
-    paired[before_starter] = True
-    return np.unique(line_of_chunk[alone | paired])
+    initial = np.array([bool(_DEPENDS_ON_STARTER.match(chunk)) for chunk in chunks])[chunk_ids]
+    starter = np.array([bool(_STARTS_SENTENCE.match(chunk)) for chunk in chunks])[chunk_ids]
+    word = np.flatnonzero(~np.array([chunk.isspace() or not chunk for chunk in chunks])[chunk_ids])
+    depends[word[:-1][initial[word[:-1]] & starter[word[1:]]]] = True
+    return np.unique(line_of_chunk[depends])
 
 
-def _next_word(lines: list[str], line: int) -> str:
-    """The first word after a line, from whichever line has one."""
-    for text in lines[line + 1 :]:
-        if words := text.split(maxsplit=1):
-            return words[0]
-    return ""
+def _following(lines: Sequence[str]) -> str:
+    """What stands after a line, as far as rules look: the next word, from whichever line has one."""
+    for place, line in enumerate(lines):
+        if words := line.split(maxsplit=1):
+            at_end = place == len(lines) - 1 and line.endswith(words[0])
+            return "\n" + words[0] + ("" if at_end else "\n")
+    return "\n" if lines else ""

@@ -5,8 +5,11 @@ from importlib.resources import files
 
 _LISTS: dict[str, str] = json.loads(files(__package__).joinpath("words.json").read_text(encoding="utf-8"))
 
-KEEPS_PERIOD = tuple(_LISTS["keeps_period"].split())
-"""Abbreviations that keep their period wherever they stand, in any case ("st.", "Inc.")."""
+KEEPS_PERIOD_INSIDE_SENTENCE = tuple(_LISTS["keeps_period_inside_sentence"].split())
+"""Abbreviations that keep their period, in any case, and rarely end a sentence ("Dr.", "st.")."""
+
+KEEPS_PERIOD_ANYWHERE = tuple(_LISTS["keeps_period_anywhere"].split())
+"""Abbreviations that keep their period, in any case, and often end a sentence ("etc.", "Inc.")."""
 
 KEEPS_PERIOD_CAPITALISED = tuple(_LISTS["keeps_period_capitalised"].split())
 """Abbreviations that keep it only when written with a capital ("Wash." but not "wash.")."""

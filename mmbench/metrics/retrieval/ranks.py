@@ -80,7 +80,7 @@ class RetrievalScores:
         return self.num_images - len(self.image_to_text.queries)
 
     def per_query(self, ks: Iterable[int] = (1, 5, 10)) -> dict[str, tuple[NDArray[np.int64], NDArray[np.float64]]]:
-        """Queries and scores by metric name: `text_to_image_recall@K`, `.../optimistic`, `.../pessimistic`, and back."""
+        """Queries, scores by metric name: `text_to_image_recall@K`, `.../optimistic`, `.../pessimistic`, and back."""
         scores: dict[str, tuple[NDArray[np.int64], NDArray[np.float64]]] = {}
         for direction, ranks in self._directions().items():
             for k in ks:
