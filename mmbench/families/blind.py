@@ -35,6 +35,16 @@ class Blind(Family):
         """The token losses; there is no image to tell from another."""
         return self.token_losses(self.read(batch, Sight()), batch)
 
+    def cost(self, images: Tensor) -> dict[str, int]:
+        """No image tokens."""
+        num_parameters = sum(parameter.numel() for parameter in self.decoder.parameters())
+        return {
+            "image_tokens": 0,
+            "context_tokens": 0,
+            "parameters_total": num_parameters,
+            "parameters_active": num_parameters,
+        }
+
     def embed_tokens(self, rows: Rows) -> Tensor:
         """Token embeddings; no queries are read."""
         return self.decoder.embed(rows.token_ids)

@@ -133,11 +133,16 @@ class Family(Trainee):
         return generate(self, sight, prompts, max_new_tokens, cached)
 
     def cost(self, images: Tensor) -> dict[str, int]:
-        """Image tokens in the decoder's context, and parameters: all of them, and those that a sample goes through."""
+        """What one image of ``images`` (uint8 ``[B, 3, H, W]``) costs, and the parameters.
+
+        ``image_tokens``: what the encoder makes of it; ``context_tokens``: how many of them, or of what stands for
+        them, enter the decoder's context; ``parameters_active``: those that a sample goes through.
+        """
         prefix = self.see(images[:1]).prefix
         num_parameters = sum(parameter.numel() for part in self.parts().values() for parameter in part.parameters())
         return {
-            "image_tokens": 0 if prefix is None else prefix.shape[1],
+            "image_tokens": self.encoder.num_tokens(images.shape[-1]),
+            "context_tokens": 0 if prefix is None else prefix.shape[1],
             "parameters_total": num_parameters,
             "parameters_active": num_parameters,
         }

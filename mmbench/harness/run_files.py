@@ -73,6 +73,35 @@ class RunFiles:
         return self.root / "predictions.parquet"
 
     @property
+    def errors(self) -> Path:
+        """Tracebacks of what failed."""
+        return self.root / "errors.log"
+
+    @property
+    def pretraining_plan(self) -> Path:
+        """Which parts are pretrained, and in which folders."""
+        return self.root / "pretraining.plan.json"
+
+    @property
+    def preparation_progress(self) -> Path:
+        """How far the preparation of the data is."""
+        return self.root / "preparation.progress.json"
+
+    @property
+    def latency_progress(self) -> Path:
+        """How far the measurement of latency is."""
+        return self.root / "latency.progress.json"
+
+    @property
+    def tokenizer(self) -> Path:
+        """The tokenizer of all systems."""
+        return self.root / "tokenizer.json"
+
+    def text_loss_before(self, split: str) -> Path:
+        """The text-only loss of the language model before any cell trained it, example by example."""
+        return self.root / f"text_loss_before_{split}.parquet"
+
+    @property
     def latency(self) -> Path:
         """Measured latencies."""
         return self.root / "latency.json"

@@ -100,10 +100,17 @@ class SpendBudget(lightning.Callback):
         if shape not in self.flops_of_shape:
             self.flops_of_shape[shape] = count_step_flops(pl_module, batch)
         self.step_flops += self.flops_of_shape[shape] * trainer.world_size
-        self.step_began_s = self._now(trainer) if batch_idx % trainer.accumulate_grad_batches == 0 else self.step_began_s
+        self.step_began_s = (
+            self._now(trainer) if batch_idx % trainer.accumulate_grad_batches == 0 else self.step_began_s
+        )
 
     def on_train_batch_end(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Batch, batch_idx: int
+        self,
+        trainer: lightning.Trainer,
+        pl_module: lightning.LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
     ) -> None:
         """Count the step; log, validate and save where a mark is passed; stop where the stage's share is spent."""
         assert isinstance(pl_module, Trainee)

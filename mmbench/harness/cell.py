@@ -1,0 +1,224 @@
+"""One cell of a comparison: a system trained with a seed and scored, in a process of its own, resumable at any moment."""
+
+import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from mmbench.config.budget import parse_budget
+from mmbench.config.data import DataSettings
+from mmbench.config.errors import UserError
+from mmbench.config.model import SystemSettings
+from mmbench.config.settings import Settings
+from mmbench.data.datamodule import MultimodalDataModule
+from mmbench.data.example import COMPOSITION, TEST
+from mmbench.families.family import Family
+from mmbench.families.registry import build_family
+from mmbench.harness.baselines import BLIND, Say, chance, evaluate_baseline, majority
+from mmbench.harness.evaluate import Evaluation, evaluate_split
+from mmbench.harness.failures import NonFiniteLossError
+from mmbench.harness.meter import Meter
+from mmbench.harness.opened import OpenedRun, open_run
+from mmbench.harness.precision import device_of
+from mmbench.harness.processes import TaskFailedError
+from mmbench.harness.run_files import CellFiles, write_json
+from mmbench.harness.spending import peak_memory_bytes
+from mmbench.harness.starting_point import shared_parts
+from mmbench.harness.tables import write_table
+from mmbench.harness.training import restore, train
+
+_BLIND = SystemSettings(family=BLIND, paper="the language model alone, image withheld")
+
+
+def run_cell(root: Path, system: str, seed: int) -> None:
+    """Train and score one cell of the run at ``root``; what an earlier, interrupted process did is not done again.
+
+    Raises:
+        UserError, TaskFailedError: why the cell failed.
+    """
+    began_s = time.monotonic()
+    opened = open_run(root, seed)
+    files = opened.files.cell(system, seed)
+    files.checkpoint.parent.mkdir(parents=True, exist_ok=True)
+    cell = {"system": system, "seed": seed, "reason": None, **files.read()}
+    if system in _UNTRAINED:
+        cell |= {"kind": "baseline", "status": "evaluating", "family": system, "paper": "", "stages": [], "ledger": {}}
+        files.write(cell)
+        say = _UNTRAINED[system](opened.datamodule, seed)
+        _score(opened, files, lambda split: evaluate_baseline(say, opened.datamodule, split, system=system, seed=seed))
+        cell["not_applicable"] = _not_applicable(opened.datamodule, reads_text=False)
+    else:
+        settings = system_settings(opened.settings, system)
+        cell |= {"kind": "baseline" if system == BLIND else "system", "status": "training"}
+        cell |= {"family": settings.family, "paper": settings.paper}
+        files.write(cell)
+        family, ledger, stages = _trained(opened, files, settings, seed)
+        evaluation_began_s = time.monotonic()
+        cell |= {"status": "evaluating", "stages": stages, "ledger": ledger}
+        files.write(cell)
+        _score(
+            opened,
+            files,
+            lambda split: evaluate_split(
+                family,
+                opened.datamodule,
+                split,
+                opened.settings,
+                system=system,
+                seed=seed,
+                progress=_progress(files, split),
+            ),
+        )
+        ledger["evaluation_s"] = round(time.monotonic() - evaluation_began_s, 2)
+        ledger["peak_memory_bytes"] = max(ledger["peak_memory_bytes"], peak_memory_bytes())
+        cell["not_applicable"] = _not_applicable(opened.datamodule, reads_text=True)
+        cell["weights_hash"] = hashlib.sha256(files.weights.read_bytes()).hexdigest()[:16]
+    cell["ledger"]["wall_s"] = round(cell["ledger"].get("wall_s", 0.0) + time.monotonic() - began_s, 2)
+    files.write(cell | {"status": "done"})
+
+
+def system_settings(settings: Settings, system: str) -> SystemSettings:
+    """The settings of a system of the comparison, or of the blind baseline."""
+    return _BLIND if system == BLIND else settings.systems[system]
+
+
+def load_cell(cell_dir: Path, data: DataSettings | None = None) -> tuple[Family, OpenedRun, CellFiles]:
+    """A trained cell from its folder, on the device it would be evaluated on.
+
+    Args:
+        cell_dir: ``runs/NAME/cells/SYSTEM/seedK``.
+        data: other data in the place of the run's.
+
+    Raises:
+        UserError: the cell has no trained weights.
+    """
+    files = CellFiles(cell_dir.resolve())
+    if not files.weights.exists():
+        raise UserError(f"'{cell_dir}' has no trained weights: give a cell that has finished training")
+    opened = open_run(files.root.parents[2], files.seed, data)
+    family = build(opened, system_settings(opened.settings, files.system))
+    restore(family, files.weights)
+    return family.to(device_of(opened.settings.trainer)).eval(), opened, files
+
+
+def build(opened: OpenedRun, system: SystemSettings) -> Family:
+    """A system at its starting point: shared weights, and its own parts initialised by the shared seed."""
+    shared = shared_parts(opened.settings, opened.datamodule, opened.files.runs_dir)
+    family = build_family(system, shared, asdict(opened.settings.training.objectives))
+    family.training_settings = opened.settings.training
+    return family
+
+
+def _trained(
+    opened: OpenedRun, files: CellFiles, system: SystemSettings, seed: int
+) -> tuple[Family, dict[str, Any], list[dict[str, Any]]]:
+    """The family with its trained weights, its ledger, and what its stages trained."""
+    torch.manual_seed(seed)
+    settings = opened.settings
+    family = build(opened, system)
+    if files.weights.exists():
+        restore(family, files.weights)
+        cell = files.read()
+        return family.to(device_of(settings.trainer)), cell["ledger"], cell["stages"]
+    budget = parse_budget(settings.budget)
+    try:
+        meter, stages = train(
+            family,
+            opened.datamodule,
+            files,
+            budget=budget,
+            stages=system.stages,
+            recipe=settings.training,
+            trainer_settings=settings.trainer,
+            seed=seed,
+        )
+    except NonFiniteLossError as error:
+        raise TaskFailedError(str(error)) from error
+    except torch.OutOfMemoryError as error:
+        raise TaskFailedError("out of memory: give a smaller trainer.micro_batch_rows") from error
+    family.to(device_of(settings.trainer))
+    sample = opened.datamodule.split(TEST).images([0]).to(family.device)
+    ledger = _ledger(meter, family.cost(sample), stages, settings, opened.datamodule)
+    files.write(files.read() | {"ledger": ledger, "stages": stages})
+    return family, ledger, stages
+
+
+def _ledger(
+    meter: Meter,
+    cost: dict[str, int],
+    stages: list[dict[str, Any]],
+    settings: Settings,
+    datamodule: MultimodalDataModule,
+) -> dict[str, Any]:
+    budget = parse_budget(settings.budget)
+    spent = meter.spent(budget.unit)
+    return {
+        **cost,
+        "parameters_trainable": max(stage["parameters_trainable"] for stage in stages),
+        "flops": meter.flops,
+        "samples": meter.samples,
+        "tokens": meter.tokens,
+        "steps": meter.steps,
+        "epochs": round(meter.rows / datamodule.num_train_images, 3),
+        "device_s": round(meter.device_s, 2),
+        "waiting_s": round(meter.waiting_s, 2),
+        "validation_s": round(meter.validation_s, 2),
+        "peak_memory_bytes": max(meter.peak_memory_bytes, peak_memory_bytes()),
+        "tuning": 0,
+        "budget_asked": budget.amount,
+        "budget_unit": budget.unit,
+        "budget_spent": spent,
+        "deviation": round(spent / budget.amount - 1, 6),
+    }
+
+
+def _score(opened: OpenedRun, files: CellFiles, evaluate: Callable[[str], Evaluation]) -> None:
+    """Score every evaluated split; scores first, predictions last, each file whole or not at all."""
+    predictions = []
+    for split in evaluated_splits(opened.datamodule):
+        result = evaluate(split)
+        write_table(result.scores, files.scores(split))
+        predictions.append(result.predictions)
+    write_table(pd.concat(predictions, ignore_index=True), files.predictions)
+
+
+def evaluated_splits(datamodule: MultimodalDataModule) -> list[str]:
+    """The test split, and the one of new compositions where the data has it."""
+    names = datamodule.dataset.splits
+    return [TEST, *([COMPOSITION] if COMPOSITION in names and names[COMPOSITION].examples else [])]
+
+
+def _not_applicable(datamodule: MultimodalDataModule, reads_text: bool) -> dict[str, str]:
+    """Metric -> why there is no score."""
+    reasons: dict[str, str] = {}
+    if "answer" not in datamodule.tasks:
+        reasons |= dict.fromkeys(("vqa_accuracy", "exact_match"), "the data has no questions")
+    elif not any(len(q.answers) >= 4 for e in datamodule.split(TEST).examples for q in e.questions):
+        reasons["vqa_accuracy"] = "fewer than four human answers a question: see exact_match"
+    else:
+        reasons["exact_match"] = "scored as vqa_accuracy"
+    if "caption" not in datamodule.tasks:
+        names = ("cider_d", "bleu_4", "text_to_image_recall", "image_to_text_recall")
+        reasons |= dict.fromkeys(names, "the data has no captions")
+    if not reads_text:
+        reasons |= dict.fromkeys(("text_loss", "text_loss_before"), "no language model")
+    return reasons
+
+
+def _progress(files: CellFiles, split: str) -> Callable[[float], None]:
+    def tell(fraction: float) -> None:
+        phase = "evaluating" if split == TEST else f"evaluating {split}"
+        write_json(files.progress, {"phase": phase, "fraction": fraction})
+
+    return tell
+
+
+_UNTRAINED: dict[str, Callable[[MultimodalDataModule, int], Say]] = {
+    "chance": chance,
+    "majority": lambda datamodule, seed: majority(datamodule),
+}

@@ -1,0 +1,101 @@
+"""The steps before the cells, each in a process of its own: data, probe, starting point, and the text-only score before."""
+
+import copy
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from mmbench.config.load import load_settings_file
+from mmbench.config.settings import Settings
+from mmbench.data.datamodule import MultimodalDataModule
+from mmbench.families.registry import build_family
+from mmbench.harness.baselines import BLIND
+from mmbench.harness.cell import build, evaluated_splits, system_settings
+from mmbench.harness.evaluate import text_losses
+from mmbench.harness.opened import cache_dir, open_run
+from mmbench.harness.precision import device_of
+from mmbench.harness.run_files import RunFiles, write_json
+from mmbench.harness.starting_point import (
+    PARTS,
+    needs_pretraining,
+    pretrain,
+    pretraining_files,
+    shared_parts,
+    starting_point_ledger,
+)
+from mmbench.harness.tables import SCORE_COLUMNS, ScoreTable, write_table
+
+
+def prepare_data(root: Path) -> None:
+    """Decode the images, make the tokenizer, check every system's options, and write ``data.json``.
+
+    Raises:
+        UserError: data or a system's settings cannot be used.
+    """
+    files = RunFiles(root)
+    settings = load_settings_file(files.comparison)
+
+    def tell(done: int, total: int) -> None:
+        write_json(files.preparation_progress, {"phase": "decoding images", "fraction": done / max(1, total)})
+
+    datamodule = MultimodalDataModule(settings, cache_dir(files), seed=0, progress=tell)
+    datamodule.prepare_data()
+    datamodule.setup()
+    for system in settings.systems.values():
+        shared = shared_parts(_untrained(settings), datamodule, files.runs_dir)
+        build_family(system, shared, asdict(settings.training.objectives))
+    dataset = datamodule.dataset
+    aside = [{"id": one.id, "reason": one.reason} for split in dataset.splits.values() for one in split.set_aside]
+    datamodule.tokenizer.save(files.tokenizer)
+    write_json(
+        files.data,
+        {
+            "name": dataset.name,
+            "fingerprint": dataset.fingerprint,
+            "tokenizer_hash": datamodule.tokenizer.hash[:16],
+            "vocab_size": datamodule.tokenizer.vocab_size,
+            "redistributable": dataset.redistributable,
+            "set_aside": aside,
+            "left_out": dict(dataset.left_out) | {f"{k} texts": v for k, v in datamodule.num_left_out.items() if v},
+            "splits": dataset.report(),
+            "tasks": list(datamodule.tasks),
+        },
+    )
+
+
+def parts_to_pretrain(root: Path) -> None:
+    """Write which parts have to be pretrained, and where, to ``pretraining.plan.json``."""
+    opened = open_run(root)
+    plan = {
+        part: str(pretraining_files(opened.settings, opened.datamodule, opened.files.runs_dir, part).root)
+        for part in PARTS
+        if needs_pretraining(opened.settings, part)
+    }
+    write_json(opened.files.pretraining_plan, plan)
+
+
+def pretrain_part(root: Path, part: str) -> None:
+    """Make one part of the starting point, if it is not there."""
+    opened = open_run(root)
+    files = pretraining_files(opened.settings, opened.datamodule, opened.files.runs_dir, part)
+    pretrain(opened.settings, opened.datamodule, files, part)
+
+
+def finish_starting_point(root: Path) -> None:
+    """Write ``pretraining.json``, and the text-only loss of the language model before any cell trained it."""
+    opened = open_run(root)
+    ledger: list[dict[str, Any]] = starting_point_ledger(opened.settings, opened.datamodule, opened.files.runs_dir)
+    family = build(opened, system_settings(opened.settings, BLIND)).to(device_of(opened.settings.trainer))
+    for split in evaluated_splits(opened.datamodule):
+        table = ScoreTable()
+        losses = text_losses(family, opened.datamodule.split(split), opened.datamodule.tokenizer, opened.settings)
+        table.add("text_loss_before", *losses)
+        write_table(table.frame("", 0)[SCORE_COLUMNS[2:]], opened.files.text_loss_before(split))
+    write_json(opened.files.pretraining, ledger)
+
+
+def _untrained(settings: Settings) -> Settings:
+    """The settings with random weights in the place of those that are still to be made."""
+    copied = copy.deepcopy(settings)
+    copied.pretraining.encoder_steps = copied.pretraining.language_model_steps = 0
+    return copied

@@ -1,0 +1,144 @@
+"""A short measurement of the machine: which attention kernel and precision a training step is fastest with, and what fits."""
+
+import copy
+import os
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mmbench.config.settings import Settings
+from mmbench.data.batch import Batch
+from mmbench.families.family import Family
+from mmbench.families.registry import build_family
+from mmbench.families.trainee import Trainee
+from mmbench.harness.opened import open_run
+from mmbench.harness.precision import device_of
+from mmbench.harness.processes import TaskFailedError
+from mmbench.harness.run_files import write_json
+from mmbench.harness.starting_point import shared_parts
+from mmbench.nn.attention import set_attention_kernel
+
+_SECONDS = 1.0
+"""At most so long a candidate."""
+_MOST_STEPS = 5
+_GAIN = 0.95
+"""A candidate must take less than this share of the simplest one's time to be chosen over it."""
+
+
+def probe(root: Path) -> None:
+    """Decide what is ``auto`` in the settings of the run at ``root``, once, for all its systems, and write it down."""
+    opened = open_run(root)
+    settings = opened.settings
+    device = device_of(settings.trainer)
+    threads = settings.trainer.threads or (1 if device.type == "cpu" else None)
+    if threads:
+        torch.set_num_threads(threads)
+    plain = copy.deepcopy(settings)
+    plain.pretraining.encoder_steps = plain.pretraining.language_model_steps = 0
+    families = {}
+    for name, system in settings.systems.items():
+        shared = shared_parts(plain, opened.datamodule, opened.files.runs_dir)
+        families[name] = build_family(system, shared, asdict(settings.training.objectives))
+        families[name].training_settings = settings.training
+    rows = _rows_that_fit(families, opened.datamodule.train_batch, settings, device)
+    batch = opened.datamodule.train_batch(0, 0, rows).to(device)
+    first = next(iter(families.values())).to(device)
+    timings = {}
+    for attention in ["sdpa", "plain"] if settings.trainer.attention == "auto" else [settings.trainer.attention]:
+        for precision in _precisions(settings, device):
+            set_attention_kernel(attention)  # type: ignore[arg-type]
+            timings[f"{attention} {precision}"] = _time_step(first, batch, precision, device)
+    simplest, fastest = next(iter(timings)), min(timings, key=lambda key: timings[key])
+    chosen = fastest if timings[fastest] < _GAIN * timings[simplest] else simplest
+    attention, precision = chosen.split(" ")
+    write_json(
+        opened.files.probe,
+        {
+            "attention": attention,
+            "precision": precision,
+            "micro_batch_rows": rows,
+            "threads": threads or torch.get_num_threads(),
+            "device": _name(device),
+            "device_type": device.type,
+            "num_devices": torch.cuda.device_count() if device.type == "cuda" else 1,
+            "timings_s": {key: round(value, 4) for key, value in timings.items()},
+        },
+    )
+
+
+def _precisions(settings: Settings, device: torch.device) -> list[str]:
+    """What is tried: float32, and bfloat16 where the device computes in it."""
+    if settings.trainer.precision != "auto":
+        return [settings.trainer.precision]
+    if device.type == "cuda":
+        return ["32-true", "bf16-mixed"] if torch.cuda.is_bf16_supported() else ["32-true"]
+    return ["32-true", "bf16-mixed"] if _has_bf16(device) else ["32-true"]
+
+
+def _has_bf16(device: torch.device) -> bool:
+    """Whether the processor multiplies bfloat16 matrices itself; others emulate it, slowly."""
+    if device.type != "cpu":
+        return False
+    try:
+        flags = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return False
+    return any(flag in flags for flag in ("avx512_bf16", "amx_bf16", "bf16"))
+
+
+def _rows_that_fit(families: dict[str, Family], train_batch: Any, settings: Settings, device: torch.device) -> int:
+    """The largest micro-batch, by halving the global batch, that a step of every system fits into memory with.
+
+    Raises:
+        TaskFailedError: not even one contrastive group fits.
+    """
+    training = settings.training
+    if settings.trainer.micro_batch_rows:
+        return settings.trainer.micro_batch_rows
+    rows = training.batch_rows
+    while device.type == "cuda":
+        try:
+            for family in families.values():
+                family.to(device)
+                _step(family, train_batch(0, 0, rows).to(device), settings.trainer.precision, device)
+                family.cpu()
+            break
+        except torch.OutOfMemoryError:
+            torch.cuda.empty_cache()
+            rows //= 2
+            if rows < training.contrastive_group or rows % training.contrastive_group:
+                group = training.contrastive_group
+                raise TaskFailedError(
+                    f"not even {rows * 2} rows fit into the device's memory: lower training.contrastive_group ({group})"
+                ) from None
+    return rows
+
+
+def _time_step(trainee: Trainee, batch: Batch, precision: str, device: torch.device) -> float:
+    """Median seconds of a training step, after one that is not counted."""
+    times: list[float] = []
+    _step(trainee, batch, precision, device)
+    began_s = time.perf_counter()
+    while len(times) < _MOST_STEPS and (not times or time.perf_counter() - began_s < _SECONDS):
+        start_s = time.perf_counter()
+        _step(trainee, batch, precision, device)
+        times.append(time.perf_counter() - start_s)
+    return sorted(times)[len(times) // 2]
+
+
+def _step(trainee: Trainee, batch: Batch, precision: str, device: torch.device) -> None:
+    with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16-mixed"):
+        loss = trainee.total(trainee.loss(batch), batch.totals)
+    loss.backward()
+    trainee.zero_grad(set_to_none=True)
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def _name(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{device.type} ({os.cpu_count()} cores)"

@@ -1,0 +1,190 @@
+"""The common starting point of all systems: made once, kept by content hash, loaded by every cell."""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from mmbench.config.budget import Budget
+from mmbench.config.data import RowSettings
+from mmbench.config.model import StageSettings
+from mmbench.config.settings import Settings
+from mmbench.data.datamodule import MultimodalDataModule
+from mmbench.families.family import SharedParts
+from mmbench.families.starting_point import ContrastivePretraining, TextPretraining
+from mmbench.families.trainee import Trainee
+from mmbench.harness.meter import Meter
+from mmbench.harness.run_files import CellFiles, read_json
+from mmbench.harness.training import train
+from mmbench.nn.checkpoint import load_llama, save_llama
+from mmbench.nn.decoder import Decoder
+from mmbench.nn.encoders import ImageEncoder, build_encoder
+
+PARTS = ("encoder", "language_model")
+"""What is pretrained."""
+
+_SEED = 0
+"""The starting point is one, whatever the cells' seeds are."""
+_TEXT_TOWER = Decoder.Config(vocab_size=0, width=128, depth=2, num_heads=4, num_kv_heads=4, feed_forward_width=320)
+
+
+def needs_pretraining(settings: Settings, part: str) -> bool:
+    """Whether the settings ask for that part to be pretrained here."""
+    if part == "encoder":
+        return settings.encoder.weights == "contrastive" and settings.pretraining.encoder_steps > 0
+    return settings.language_model.weights == "text" and settings.pretraining.language_model_steps > 0
+
+
+def pretraining_files(settings: Settings, datamodule: MultimodalDataModule, runs_dir: Path, part: str) -> CellFiles:
+    """The folder of a pretrained part: named by a hash of everything that decides its weights."""
+    recipe = asdict(settings.pretraining)
+    decides = {
+        "data": datamodule.dataset.fingerprint,
+        "tokenizer": datamodule.tokenizer.hash,
+        "image_size": settings.image_size,
+        "max_text_tokens": settings.training.rows.max_text_tokens,
+        "precision": settings.trainer.precision,
+        "attention": settings.trainer.attention,
+        "part": asdict(settings.encoder if part == "encoder" else settings.language_model),
+        "recipe": {key: value for key, value in recipe.items() if key.startswith(part)},
+        "schedule": [settings.training.warmup_share, settings.training.end_factor, settings.training.weight_decay],
+        "rows": [asdict(settings.training.rows)] if part == "language_model" else [],
+    }
+    digest = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:16]
+    return CellFiles(runs_dir / "pretraining" / f"{part}-{digest}" / f"seed{_SEED}")
+
+
+def pretrain(settings: Settings, datamodule: MultimodalDataModule, files: CellFiles, part: str) -> None:
+    """Make a part, or go on making it after an interruption; nothing is done where it is there."""
+    if files.read().get("status") == "done":
+        return
+    files.checkpoint.parent.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(_SEED)
+    trainee = _encoder_trainee(settings, datamodule) if part == "encoder" else _text_trainee(settings, datamodule)
+    steps, rows, rate = _recipe(settings, part)
+    recipe = replace(settings.training, batch_rows=rows, learning_rate=rate, contrastive_group=rows)
+    mode = datamodule.with_mode("pairs" if part == "encoder" else "text", rows, seed=_SEED)
+    if part == "language_model":
+        mode.rows = RowSettings(max(1, mode.rows.captions), max(1, mode.rows.questions), mode.rows.max_text_tokens)
+    meter, _ = train(
+        trainee,
+        mode,
+        files,
+        budget=Budget(steps, "steps"),
+        stages=[StageSettings()],
+        recipe=recipe,
+        trainer_settings=replace(settings.trainer, micro_batch_rows=None),
+        seed=_SEED,
+    )
+    _save(trainee, files, part)
+    with contextlib.suppress(FileNotFoundError):
+        files.weights.unlink()
+    files.write(
+        {
+            "status": "done",
+            "name": part,
+            "hash": files.root.parent.name.removeprefix(f"{part}-"),
+            "weights_hash": _weights_hash(files.root),
+            "ledger": _ledger(trainee, meter, rows),
+        }
+    )
+
+
+def shared_parts(settings: Settings, datamodule: MultimodalDataModule, runs_dir: Path) -> SharedParts:
+    """Encoder and language model as every system of the comparison gets them.
+
+    Raises:
+        UserError: weights that the settings name cannot be had or do not fit.
+    """
+    torch.manual_seed(_SEED)
+    encoder = build_encoder(settings.encoder, settings.image_size)
+    decoder = _decoder(settings, datamodule)
+    if needs_pretraining(settings, "encoder"):
+        files = pretraining_files(settings, datamodule, runs_dir, "encoder")
+        encoder.load_state_dict(load_file(_encoder_weights(files.root)))
+    if needs_pretraining(settings, "language_model"):
+        files = pretraining_files(settings, datamodule, runs_dir, "language_model")
+        decoder = load_llama(str(_decoder_folder(files.root)))
+    tokenizer = datamodule.tokenizer
+    return SharedParts(encoder, decoder, tokenizer.bos_id, tokenizer.eos_id)
+
+
+def starting_point_ledger(settings: Settings, datamodule: MultimodalDataModule, runs_dir: Path) -> list[dict[str, Any]]:
+    """What each pretrained part cost, and its hashes."""
+    asked = [part for part in PARTS if needs_pretraining(settings, part)]
+    return [read_json(pretraining_files(settings, datamodule, runs_dir, part).cell) for part in asked]
+
+
+def _encoder_trainee(settings: Settings, datamodule: MultimodalDataModule) -> Trainee:
+    encoder: ImageEncoder = build_encoder(settings.encoder, settings.image_size)
+    tower = Decoder(replace(_TEXT_TOWER, vocab_size=datamodule.tokenizer.vocab_size))
+    group = settings.pretraining.encoder_rows
+    return ContrastivePretraining(encoder, tower, datamodule.tokenizer.bos_id, group)
+
+
+def _text_trainee(settings: Settings, datamodule: MultimodalDataModule) -> Trainee:
+    return TextPretraining(_decoder(settings, datamodule), datamodule.tokenizer.bos_id)
+
+
+def _decoder(settings: Settings, datamodule: MultimodalDataModule) -> Decoder:
+    if settings.language_model.weights in ("text", "random"):
+        return Decoder(Decoder.Config.from_settings(settings.language_model, datamodule.tokenizer.vocab_size))
+    return load_llama(settings.language_model.weights)
+
+
+def _recipe(settings: Settings, part: str) -> tuple[int, int, float]:
+    recipe = settings.pretraining
+    if part == "encoder":
+        return recipe.encoder_steps, recipe.encoder_rows, recipe.encoder_learning_rate
+    return recipe.language_model_steps, recipe.language_model_rows, recipe.language_model_learning_rate
+
+
+def _save(trainee: Trainee, files: CellFiles, part: str) -> None:
+    """The weights alone, in the formats of the field: safetensors, and a folder of the Llama type."""
+    if part == "encoder":
+        target = _encoder_weights(files.root)
+        temporary = target.with_suffix(".part")
+        save_file(trainee.parts()["encoder"].state_dict(), temporary)
+        os.replace(temporary, target)
+        return
+    folder = _decoder_folder(files.root)
+    shutil.rmtree(folder, ignore_errors=True)
+    decoder = trainee.parts()["language_model"]
+    assert isinstance(decoder, Decoder)
+    save_llama(decoder, folder)
+
+
+def _encoder_weights(root: Path) -> Path:
+    return root / "encoder.safetensors"
+
+
+def _decoder_folder(root: Path) -> Path:
+    return root / "language_model"
+
+
+def _weights_hash(root: Path) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(root.rglob("*.safetensors")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _ledger(trainee: Trainee, meter: Meter, rows: int) -> dict[str, Any]:
+    return {
+        "parameters_total": sum(p.numel() for p in trainee.parameters()),
+        "steps": meter.steps,
+        "rows_per_step": rows,
+        "samples": meter.samples,
+        "tokens": meter.tokens,
+        "flops": meter.flops,
+        "device_s": round(meter.device_s, 2),
+        "waiting_s": round(meter.waiting_s, 2),
+        "peak_memory_bytes": meter.peak_memory_bytes,
+    }

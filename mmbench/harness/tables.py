@@ -1,0 +1,129 @@
+"""The two tables a cell leaves, example by example: scores and predictions."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from mmbench.data.evaluation_split import EvaluationSplit
+from mmbench.data.example import Example, Question
+from mmbench.data.prompts import CAPTION_PROMPT, question_prompt
+from mmbench.metrics import RetrievalScores, cider_d, exact_match, vqa_accuracy
+
+SCORE_COLUMNS = ["system", "seed", "metric", "example_id", "cluster_id", "score"]
+PREDICTION_COLUMNS = [
+    "system",
+    "seed",
+    "split",
+    "task",
+    "example_id",
+    "image_id",
+    "kind",
+    "prompt",
+    "prediction",
+    "references",
+]
+FEWEST_ANSWERS = 4
+"""Official VQA accuracy cannot reach 1 with fewer human answers; such questions are scored as `exact_match`."""
+
+
+class ScoreTable:
+    """Rows of scores of one cell; the cluster of every example is its image."""
+
+    def __init__(self) -> None:
+        self._rows: list[tuple[str, str, str, float]] = []
+
+    def add(self, metric: str, scores: Mapping[str, float], image_of: Mapping[str, str]) -> None:
+        """Scores by example id."""
+        self._rows += [(metric, example, image_of[example], float(score)) for example, score in scores.items()]
+
+    def frame(self, system: str, seed: int) -> pd.DataFrame:
+        """The table, in the order in which the rows were added."""
+        frame = pd.DataFrame(self._rows, columns=SCORE_COLUMNS[2:])
+        frame.insert(0, "seed", seed)
+        frame.insert(0, "system", system)
+        return frame.astype({"seed": "int64", "score": "float64"})
+
+
+def questions_of(split: EvaluationSplit) -> list[tuple[int, Question]]:
+    """(index of the image, question) for every question of a split."""
+    return [(index, question) for index, example in enumerate(split.examples) for question in example.questions]
+
+
+def captions_of(split: EvaluationSplit) -> list[tuple[int, str, str]]:
+    """(index of the image, caption id, caption) for every caption of a split."""
+    return [
+        (index, f"{example.image_id}#caption{number}", caption)
+        for index, example in enumerate(split.examples)
+        for number, caption in enumerate(example.captions)
+    ]
+
+
+def score_captions(table: ScoreTable, split: EvaluationSplit, predictions: Mapping[str, str]) -> None:
+    """CIDEr-D of each image with captions, with the split's own document frequency."""
+    references = {example.image_id: example.captions for example in split.examples if example.image_id in predictions}
+    table.add("cider_d", cider_d(references, predictions), {image: image for image in references})
+
+
+def score_answers(table: ScoreTable, split: EvaluationSplit, predictions: Mapping[str, str]) -> None:
+    """Official VQA accuracy where enough people answered, normalised exact match for the other questions."""
+    image_of = {question.id: split.examples[index].image_id for index, question in questions_of(split)}
+    answers = {question.id: question.answers for _, question in questions_of(split)}
+    for metric, score, enough in (("vqa_accuracy", vqa_accuracy, True), ("exact_match", exact_match, False)):
+        chosen = {i: given for i, given in answers.items() if (len(given) >= FEWEST_ANSWERS) == enough}
+        if chosen:
+            table.add(metric, score({i: predictions[i] for i in chosen}, chosen), image_of)
+
+
+def score_retrieval(table: ScoreTable, split: EvaluationSplit, ranks: RetrievalScores, ks: Sequence[int]) -> None:
+    """Recall@K of each query in both directions: the expected value under ties, and both extremes beside it."""
+    images = [example.image_id for example in split.examples]
+    captions = {caption_id: images[index] for index, caption_id, _ in captions_of(split)}
+    image_of = {**captions, **{image: image for image in images}}
+    for name, (queries, scores) in ranks.per_query(ks).items():
+        ids = images if name.startswith("image_to_text") else list(captions)
+        table.add(name, {ids[int(query)]: score for query, score in zip(queries, scores, strict=True)}, image_of)
+
+
+def write_table(frame: pd.DataFrame, path: Path) -> None:
+    """Write a parquet file, whole or not at all."""
+    part = path.with_suffix(".part")
+    frame.to_parquet(part, index=False)
+    os.replace(part, path)
+
+
+def caption_row(example: Example, prediction: str) -> dict[str, Any]:
+    """The row of a caption."""
+    return {
+        "task": "caption",
+        "example_id": example.image_id,
+        "image_id": example.image_id,
+        "kind": "",
+        "prompt": CAPTION_PROMPT,
+        "prediction": prediction,
+        "references": example.captions,
+    }
+
+
+def answer_row(example: Example, question: Question, prediction: str) -> dict[str, Any]:
+    """The row of an answer."""
+    return {
+        "task": "answer",
+        "example_id": question.id,
+        "image_id": example.image_id,
+        "kind": question.kind,
+        "prompt": question_prompt(question.text),
+        "prediction": prediction,
+        "references": question.answers,
+    }
+
+
+def predictions_frame(rows: list[dict[str, Any]], system: str, seed: int, split: str) -> pd.DataFrame:
+    """The table of raw predictions of one cell on one split."""
+    frame = pd.DataFrame(rows, columns=[c for c in PREDICTION_COLUMNS if c not in ("system", "seed", "split")])
+    frame.insert(0, "split", split)
+    frame.insert(0, "seed", seed)
+    frame.insert(0, "system", system)
+    return frame.astype({"seed": "int64"})

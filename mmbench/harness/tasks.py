@@ -1,0 +1,71 @@
+"""What runs in a process of its own, step by step: thin functions that import nothing heavy until they run.
+
+The parent of a comparison names these; it never imports torch itself.
+"""
+
+from pathlib import Path
+
+from mmbench.harness.run_files import RunFiles
+
+
+def prepare_data(root: Path) -> None:
+    """Decode the images, make the tokenizer, check the systems."""
+    from mmbench.harness import prepare
+
+    prepare.prepare_data(root)
+
+
+def probe(root: Path) -> None:
+    """Decide kernel, precision and micro-batch."""
+    from mmbench.harness.probe import probe as decide
+
+    decide(root)
+
+
+def parts_to_pretrain(root: Path) -> None:
+    """Say which parts have to be pretrained."""
+    from mmbench.harness import prepare
+
+    prepare.parts_to_pretrain(root)
+
+
+def pretrain_part(root: Path, part: str) -> None:
+    """Make one part of the starting point."""
+    from mmbench.harness import prepare
+
+    prepare.pretrain_part(root, part)
+
+
+def finish_starting_point(root: Path) -> None:
+    """Note the starting point's cost, and the text-only loss before."""
+    from mmbench.harness import prepare
+
+    prepare.finish_starting_point(root)
+
+
+def run_cell(root: Path, system: str, seed: int) -> None:
+    """Train and score one cell."""
+    from mmbench.harness.cell import run_cell as run
+
+    run(root, system, seed)
+
+
+def collect(root: Path, order: list[tuple[str, int]]) -> None:
+    """Join the tables, choose the examples."""
+    from mmbench.harness.collect import collect as join
+
+    join(root, order)
+
+
+def measure_latency(root: Path, systems: list[tuple[str, int]]) -> None:
+    """Time one checkpoint of each system."""
+    from mmbench.harness.latency import measure_latency as measure
+
+    measure(root, systems)
+
+
+def mark_failed(files: RunFiles, system: str, seed: int, reason: str) -> None:
+    """Note why a cell failed; it is tried again when the comparison is."""
+    cell = files.cell(system, seed)
+    kind = "baseline" if system in ("chance", "majority", "blind") else "system"
+    cell.write({"system": system, "seed": seed, "kind": kind, **cell.read(), "status": "failed", "reason": reason})
