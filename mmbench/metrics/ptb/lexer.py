@@ -3,6 +3,7 @@
 import re
 
 from mmbench.metrics.ptb.rules import RULES, SPLIT_WORDS
+from mmbench.metrics.ptb.signs import shape
 from mmbench.metrics.ptb.words import (
     KEEPS_PERIOD_ANYWHERE,
     KEEPS_PERIOD_BEFORE_NUMBER,
@@ -21,12 +22,13 @@ def lex(text: str, following: str = "\n") -> list[str]:
     if _is_plain(text):
         return [text.rstrip(".,").lower()]
     source = text + following
+    shaped = shape(source)
     tokens: list[str] = []
     position = 0
     while position < len(text):
         longest, end, token = 0, position + 1, ""
         for pattern, rewrite in RULES:
-            match = pattern.match(source, position)
+            match = pattern.match(shaped, position)
             if match and match.end() - position > longest:
                 longest, end = match.end() - position, match.end(1)
                 token = rewrite(source[position:end])

@@ -1,25 +1,32 @@
-"""Which signs beyond ASCII the tokeniser takes for what, as contents of regular-expression classes."""
+"""What the tokeniser takes each sign beyond ASCII for: the rules see one letter for all letters, and so on."""
 
 import json
+from functools import cache
 from importlib.resources import files
 
-_RANGES: dict[str, str] = json.loads(files(__package__).joinpath("signs.json").read_text(encoding="utf-8"))
+LETTER = "\u00e0"
+"""Stands for every sign that may be in words, and in numbers with letters."""
+
+MARK = "\u0300"
+"""Stands for every sign that may be in words, but not after a digit: combining accents and the like."""
+
+SYMBOL = "\u00a9"
+"""Stands for every sign that is a token of its own."""
+
+_DIGIT = "0"
 
 
-def _sign_class(name: str) -> str:
-    """The hexadecimal ranges "c0-d6 d8" as the contents of a class."""
-    ranges = [part.split("-") for part in _RANGES[name].split()]
-    return "".join("-".join(f"\\u{int(code, 16):04x}" for code in bounds) for bounds in ranges)
+def shape(text: str) -> str:
+    """The text, as long as before, with one sign for all of a kind; signs that are dropped or have their rule stay."""
+    return text if text.isascii() else text.translate(_kinds())
 
 
-LETTERS = _sign_class("letters")
-"""Signs that may stand in words and in numbers with letters."""
-
-DIGITS = _sign_class("digits")
-"""Digits of other scripts."""
-
-MARKS = _sign_class("marks")
-"""Signs that may stand in words, but not after a digit: combining accents and the like."""
-
-SYMBOLS = _sign_class("symbols")
-"""Signs that are tokens of their own; all others are dropped."""
+@cache
+def _kinds() -> dict[int, str]:
+    ranges: dict[str, str] = json.loads(files(__package__).joinpath("signs.json").read_text(encoding="utf-8"))
+    kinds: dict[int, str] = {}
+    for name, kind in (("letters", LETTER), ("digits", _DIGIT), ("marks", MARK), ("symbols", SYMBOL)):
+        for part in ranges[name].split():
+            first, _, last = part.partition("-")
+            kinds.update(dict.fromkeys(range(int(first, 16), int(last or first, 16) + 1), kind))
+    return kinds
