@@ -3,6 +3,8 @@
 import copy
 import hashlib
 import itertools
+import os
+import pickle
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import numpy as np
 from torch.utils.data import DataLoader, Sampler
 from torch.utils.data import Dataset as MapDataset
 
+from mmbench import __version__
 from mmbench.config.data import RowSettings
 from mmbench.config.errors import UserError, unknown_name
 from mmbench.config.settings import Settings
@@ -23,7 +26,7 @@ from mmbench.data.order import permutation, positions_of_step
 from mmbench.data.pixels import PixelStore, Progress, open_pixels
 from mmbench.data.rows import Mode, build_batch, plan_rows
 from mmbench.data.table import Array, TextTable
-from mmbench.data.tokenizer import TextTokenizer, load_tokenizer, train_tokenizer
+from mmbench.data.tokenizer import TextTokenizer, load_tokenizer, tokenizer_from_str, train_tokenizer
 from mmbench.data.training_texts import training_texts
 
 _FIRST_BROKEN = 3
@@ -111,6 +114,37 @@ class MultimodalDataModule(lightning.LightningDataModule):
             images = stores[name].images
             rows = np.array([i for i in range(len(images)) if i not in stores[name].broken], dtype=np.int64)
             self._splits[name] = EvaluationSplit(name, split.examples, images, rows)
+
+    def keep(self, path: Path) -> None:
+        """Write what `setup` opened, so that another process of the same run can `take_up` it in a moment.
+
+        Pixels stay in their memory maps. The file is for this version of mmbench and this machine alone.
+        """
+        state = {
+            "version": __version__,
+            "dataset": self.dataset,
+            "tokenizer": self.tokenizer.to_str(),
+            "tables": self._tables,
+            "num_left_out": self.num_left_out,
+            "pixels": {name: (split.pixels_file, split.rows) for name, split in self._splits.items()},
+        }
+        part = path.with_suffix(".part")
+        part.write_bytes(pickle.dumps(state, protocol=pickle.HIGHEST_PROTOCOL))
+        os.replace(part, path)
+
+    def take_up(self, path: Path) -> bool:
+        """Open what `keep` wrote in the place of `prepare_data` and `setup`; False if there is nothing that fits."""
+        if not path.exists():
+            return False
+        state = pickle.loads(path.read_bytes())
+        if state["version"] != __version__ or not all(Path(file).exists() for file, _ in state["pixels"].values()):
+            return False
+        self.dataset, self._tables, self.num_left_out = state["dataset"], state["tables"], state["num_left_out"]
+        self.tokenizer = tokenizer_from_str(state["tokenizer"])
+        for name, (file, rows) in state["pixels"].items():
+            pixels = np.load(file, mmap_mode="r")
+            self._splits[name] = EvaluationSplit(name, self.dataset.splits[name].examples, pixels, rows)
+        return True
 
     def with_mode(self, mode: Mode, batch_rows: int | None = None, seed: int | None = None) -> "MultimodalDataModule":
         """The same prepared data with rows for another purpose; shares everything in memory."""

@@ -26,10 +26,15 @@ class EvaluationSplit:
         self.name = name
         self.examples = examples
         self._pixels = pixels
-        self._rows = rows
+        self.rows = rows
 
     def __len__(self) -> int:
         return len(self.examples)
+
+    @property
+    def pixels_file(self) -> str:
+        """The file of the memory map."""
+        return str(getattr(self._pixels, "filename", ""))
 
     def images(self, indices: Sequence[int] | NDArray[np.int64] | Tensor) -> Tensor:
         """uint8 [n, 3, S, S] of the examples with these indices."""
@@ -37,7 +42,7 @@ class EvaluationSplit:
 
     def pixels(self, indices: NDArray[np.int64]) -> Pixels:
         """As `images`, in NumPy; a copy."""
-        return np.asarray(self._pixels[self._rows[indices]])
+        return np.asarray(self._pixels[self.rows[indices]])
 
     def picture(self, index: int, side: int) -> Image.Image:
         """The image of one example for people: from its file (or drawn anew), at most ``side`` pixels a side."""

@@ -58,9 +58,14 @@ class TextTokenizer:
         text: str = self._tokenizer.decode([int(i) for i in ids], skip_special_tokens=True)
         return text.strip()
 
+    def to_str(self) -> str:
+        """The content of a ``tokenizer.json``."""
+        content: str = self._tokenizer.to_str()
+        return content
+
     def save(self, path: Path) -> None:
         """Write a ``tokenizer.json``."""
-        path.write_text(self._tokenizer.to_str(), encoding="utf-8")
+        path.write_text(self.to_str(), encoding="utf-8")
 
     def _find(self, role: str) -> int | None:
         for name in _USUAL_NAMES[role]:
@@ -96,6 +101,11 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> TextTokenizer:
     )
     tokenizer.train_from_iterator(texts, trainer)
     return TextTokenizer(tokenizer)
+
+
+def tokenizer_from_str(content: str) -> TextTokenizer:
+    """The tokenizer whose `TextTokenizer.to_str` this is."""
+    return TextTokenizer(Tokenizer.from_str(content))
 
 
 def load_tokenizer(path: Path) -> TextTokenizer:

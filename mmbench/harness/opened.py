@@ -44,8 +44,9 @@ def open_run(root: Path, seed: int = 0, data: DataSettings | None = None) -> Ope
         settings.tokenizer.path = str(files.tokenizer)
         settings.data = data
     datamodule = MultimodalDataModule(settings, cache_dir(files), seed)
-    datamodule.prepare_data()
-    datamodule.setup()
+    if data is not None or not datamodule.take_up(files.prepared):
+        datamodule.prepare_data()
+        datamodule.setup()
     return OpenedRun(files, settings, datamodule)
 
 

@@ -6,6 +6,7 @@ import lightning
 import torch
 
 from mmbench.config.training import TrainerSettings
+from mmbench.harness.quiet import quiet_lightning
 
 _AUTOCAST = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 
@@ -21,6 +22,7 @@ def inference(settings: TrainerSettings, device: torch.device) -> contextlib.Exi
 
 def device_of(settings: TrainerSettings) -> torch.device:
     """The device that Lightning's accelerator setting means in this process."""
+    quiet_lightning()
     trainer = lightning.Trainer(
         accelerator=settings.accelerator, devices=1, logger=False, enable_checkpointing=False, enable_progress_bar=False
     )

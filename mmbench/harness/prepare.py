@@ -47,6 +47,7 @@ def prepare_data(root: Path) -> None:
     dataset = datamodule.dataset
     aside = [{"id": one.id, "reason": one.reason} for split in dataset.splits.values() for one in split.set_aside]
     datamodule.tokenizer.save(files.tokenizer)
+    datamodule.keep(files.prepared)
     write_json(
         files.data,
         {

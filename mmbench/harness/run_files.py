@@ -93,6 +93,11 @@ class RunFiles:
         return self.root / "latency.progress.json"
 
     @property
+    def prepared(self) -> Path:
+        """The data as the first process opened it, for the other processes."""
+        return self.root / "prepared.pickle"
+
+    @property
     def tokenizer(self) -> Path:
         """The tokenizer of all systems."""
         return self.root / "tokenizer.json"
