@@ -93,8 +93,15 @@ def sum_by(index: NDArray[np.int64], values: NDArray[np.float64] | NDArray[np.in
 
 def _renumber(codes: NDArray[np.int64]) -> NDArray[np.int64]:
     """Equal codes get equal numbers 0, 1, .. in the order of the codes."""
-    order = np.argsort(codes)
-    is_new = np.diff(codes[order], prepend=-1) != 0
+    bits = len(codes).bit_length()
+    if int(codes.max(initial=0)) < 1 << (62 - bits):
+        # Sorting codes together with their places is several times as fast as asking for the order.
+        packed = codes << bits | np.arange(len(codes))
+        packed.sort()
+        order, ordered = packed & ((1 << bits) - 1), packed >> bits
+    else:
+        order = np.argsort(codes)
+        ordered = codes[order]
     numbers = np.empty_like(codes)
-    numbers[order] = np.cumsum(is_new) - 1
+    numbers[order] = np.cumsum(np.diff(ordered, prepend=-1) != 0) - 1
     return numbers

@@ -135,7 +135,7 @@ _NUMBERS: list[tuple[str, Rewrite]] = [
 
 _SYMBOLS: list[tuple[str, Rewrite]] = [
     (r"([!?]{2,})", _keep),
-    ("([!?.,:;]|\\.{3}|\u2026)", _drop),
+    ("(\\.{3}|[!?.,:;]|\u2026)", _drop),
     ("(-{1,4}|[\u2013\u2014])", _drop),
     (r"(-{5,}|_+|\*+|#+|@+|<<|>>|\\\*)", _keep),
     (rf"([$%&+=^~|\\/<>{SYMBOL}])", _keep),
