@@ -13,22 +13,27 @@ class NonFiniteLossError(Exception):
     """The loss became NaN or infinite; the message names the first such module and the batch's examples."""
 
 
-def check_finite(trainee: Trainee, losses: dict[str, Tensor], batch: Batch) -> None:
-    """Raise if one of a step's losses is no finite number.
+def check_finite(trainee: Trainee, loss: Tensor, batch: Batch) -> None:
+    """Raise if the loss of a micro-batch is no finite number.
 
     Raises:
-        NonFiniteLossError: with the objective, the first module whose output is not finite, and the examples.
+        NonFiniteLossError: with the first module whose output is not finite, and the examples.
     """
-    broken = [name for name, value in losses.items() if not bool(torch.isfinite(value).all())]
-    if broken:
+    if not bool(torch.isfinite(loss)):
         where = first_non_finite_module(trainee, batch)
         examples = ", ".join(batch.sample_ids[:5])
-        raise NonFiniteLossError(f"{broken[0]} is not finite; first in {where}; the batch begins with {examples}")
+        raise NonFiniteLossError(f"the loss is not finite; first in {where}; the batch begins with {examples}")
 
 
 @torch.no_grad()
 def first_non_finite_module(trainee: Trainee, batch: Batch) -> str:
-    """The name of the first module, in order of execution, whose output holds a NaN or an infinity."""
+    """The first module, in order of execution, whose output holds a NaN or an infinity.
+
+    Where weights are not finite themselves, an earlier step has broken them, and the first such is named.
+    """
+    for name, parameter in trainee.named_parameters():
+        if not bool(torch.isfinite(parameter).all()):
+            return f"weights '{name}', broken by an earlier step"
     found: list[str] = []
 
     def look(name: str) -> object:
@@ -38,7 +43,7 @@ def first_non_finite_module(trainee: Trainee, batch: Batch) -> str:
 
         return hook
 
-    handles = [module.register_forward_hook(look(name)) for name, module in trainee.named_modules() if name]  # type: ignore[arg-type]
+    handles = [module.register_forward_hook(look(name)) for name, module in trainee.named_modules() if name]
     try:
         trainee.loss(batch)
     finally:

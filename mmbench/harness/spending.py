@@ -46,10 +46,10 @@ class SpendBudget(lightning.Callback):
         self.flops_of_shape: dict[str, float] = {}
         self.step_flops = 0.0
         self.step_losses: dict[str, Tensor] = {}
-        self.step_began_s = self.waited_since_s = self.waiting_s = 0.0
+        self.batch: Batch | None = None
+        self.batch_began_s = self.waited_since_s = self.working_s = self.waiting_s = 0.0
         self.next_checkpoint = self.next_validation = 0.0
         self.progress_at_s = 0.0
-        self.started_at_s = time.monotonic()
         self.logged_until: dict[bool, int] = {}
 
     @property
@@ -80,29 +80,42 @@ class SpendBudget(lightning.Callback):
         self.next_checkpoint = self.next_checkpoint or fraction + self.recipe.checkpoint_share
         self.next_validation = self.next_validation or fraction + self.recipe.validation_share
         self.logged_until = _last_logged_steps(self.files)
-        self.waited_since_s = self._now(trainer)
+        self.waited_since_s = self._now()
 
     def on_train_batch_start(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, batch: Batch, batch_idx: int
     ) -> None:
         """Set the learning rate of the step, and count what its micro-batch costs."""
         assert isinstance(pl_module, Trainee)
-        now_s = self._now(trainer)
+        waited_s = self._now() - self.waited_since_s
         if batch_idx % trainer.accumulate_grad_batches == 0:
-            self.waiting_s = now_s - self.waited_since_s
+            self.working_s = self.waiting_s = 0.0
             self.step_flops, self.step_losses = 0.0, {}
             factor = schedule_factor(self._stage_fraction(), self.recipe.warmup_share, self.recipe.end_factor)
             for group in trainer.optimizers[0].param_groups:
                 group["lr"] = self.recipe.learning_rate * factor * group["factor"]
-        # Anything random in a module is then a function of (seed, step), the same after a resume.
-        torch.manual_seed(hash((self.seed, self.meter.steps, batch_idx)) % 2**63)
+        self.waiting_s += waited_s
+        self.batch = batch
         shape = f"{self.stage}:{tuple(batch.images.shape)}:{tuple(batch.token_ids.shape)}"
         if shape not in self.flops_of_shape:
             self.flops_of_shape[shape] = count_step_flops(pl_module, batch)
         self.step_flops += self.flops_of_shape[shape] * trainer.world_size
-        self.step_began_s = (
-            self._now(trainer) if batch_idx % trainer.accumulate_grad_batches == 0 else self.step_began_s
-        )
+        # Anything random in a module is then a function of (seed, step), the same after a resume.
+        torch.manual_seed(hash((self.seed, self.meter.steps, batch_idx)) % 2**63)
+        self.batch_began_s = self._now()
+
+    def on_before_backward(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, loss: Tensor
+    ) -> None:
+        """Refuse a loss that is no number, before it reaches the weights: the module that made it can then be named.
+
+        An accelerator would have to wait for each look at the number, so there it is looked at in logged steps alone.
+        """
+        assert isinstance(pl_module, Trainee)
+        assert self.batch is not None
+        if loss.device.type == "cpu" or (self.meter.steps + 1) % self.recipe.log_every == 0:
+            with trainer.precision_plugin.forward_context():
+                check_finite(pl_module, loss, self.batch)
 
     def on_train_batch_end(
         self,
@@ -117,14 +130,13 @@ class SpendBudget(lightning.Callback):
         for name, value in outputs.items():
             if name != "loss":
                 self.step_losses[name] = self.step_losses.get(name, torch.zeros_like(value)) + value
+        self.waited_since_s = self._now()
+        self.working_s += self.waited_since_s - self.batch_began_s
         if (batch_idx + 1) % trainer.accumulate_grad_batches:
             return
-        now_s = self._now(trainer)
         before = self.meter.spent(self.budget.unit)
-        self.meter.add_step(batch.totals, self.step_flops, now_s - self.step_began_s, self.waiting_s)
+        self.meter.add_step(batch.totals, self.step_flops, self.working_s, self.waiting_s)
         cost = self.meter.spent(self.budget.unit) - before
-        if self.meter.steps % self.recipe.log_every == 0 or trainer.accelerator.__class__.__name__ == "CPUAccelerator":
-            check_finite(pl_module, self.step_losses, batch)
         if self.meter.steps % self.recipe.log_every == 0:
             self._log_step(trainer, pl_module)
         # Half a step of the budget is the closest a whole number of steps can come.
@@ -133,7 +145,7 @@ class SpendBudget(lightning.Callback):
         self._write_progress(finished)
         if finished:
             trainer.should_stop = True
-        self.waited_since_s = self._now(trainer)
+        self.waited_since_s = self._now()
 
     def _pass_marks(self, trainer: lightning.Trainer, trainee: Trainee, finished: bool) -> None:
         """Validate and save where a share of the budget was passed, and at the end of the stage."""
@@ -161,7 +173,7 @@ class SpendBudget(lightning.Callback):
     def _validate(self, trainer: lightning.Trainer, trainee: Trainee) -> None:
         sums: dict[str, float] = {}
         trainee.eval()
-        batches = list(trainer.datamodule.validation_batches())
+        batches = list(trainer.datamodule.validation_batches())  # type: ignore[attr-defined]
         for batch in batches:
             on_device = batch.to(trainee.device)
             with trainer.precision_plugin.forward_context():
@@ -223,7 +235,7 @@ class SpendBudget(lightning.Callback):
     def _stage_fraction(self) -> float:
         return (self.meter.fraction(self.budget) - self.start) / (self.end - self.start)
 
-    def _now(self, trainer: lightning.Trainer) -> float:
+    def _now(self) -> float:
         """The clock, with the accelerator's queue run empty where seconds are what is spent."""
         if self.budget.unit == "s" and torch.cuda.is_available():
             torch.cuda.synchronize()
@@ -232,13 +244,13 @@ class SpendBudget(lightning.Callback):
 
 def peak_memory_bytes() -> int:
     """Most memory this process has held: of the accelerator if it used one, else resident memory."""
-    if torch.cuda.is_available() and torch.cuda.is_initialized():
+    if torch.cuda.is_available() and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         return torch.cuda.max_memory_allocated()
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def _last_logged_steps(files: CellFiles) -> dict[bool, int]:
-    """The last step of the log's training (False) and validation (True) lines; half a line left by a kill is cut off."""
+    """The last step of the log's training (False) and validation (True) lines; half a line left by a kill is cut."""
     if not files.log.exists():
         return {}
     content = files.log.read_bytes()

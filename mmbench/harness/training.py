@@ -1,9 +1,7 @@
 """Training a trainee through its stages until the budget is spent, with Lightning, resumable at any moment."""
 
 import contextlib
-import logging
 import os
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +9,13 @@ import lightning
 import torch
 
 from mmbench.config.budget import Budget
+from mmbench.config.errors import UserError
 from mmbench.config.model import StageSettings
 from mmbench.config.training import TrainerSettings, TrainingSettings
 from mmbench.data.datamodule import MultimodalDataModule
 from mmbench.families.trainee import Trainee
 from mmbench.harness.meter import Meter
+from mmbench.harness.quiet import quiet_lightning
 from mmbench.harness.run_files import CellFiles
 from mmbench.harness.spending import SpendBudget
 
@@ -41,8 +41,10 @@ def train(
 
     Raises:
         NonFiniteLossError: the loss became NaN or infinite.
+        UserError: the rows of a step do not divide into micro-batches, or those not into contrastive groups.
     """
-    _quiet_lightning()
+    quiet_lightning()
+    files.checkpoint.parent.mkdir(parents=True, exist_ok=True)
     trainee.training_settings = recipe
     described = [_describe(trainee, stage) for stage in stages]
     state = _load_state(files.checkpoint)
@@ -60,14 +62,14 @@ def train(
         spending = SpendBudget(
             meter, budget, recipe, files, stage=index, start=start, end=start + stage.share, seed=seed
         )
-        trainer = _make_trainer(trainer_settings, recipe, micro_rows, spending)
+        trainer = _make_trainer(trainer_settings, recipe, spending)
+        trainer.accumulate_grad_batches = _accumulation(trainee, recipe, micro_rows, trainer.world_size)
         trainee.micro_batches_per_step = trainer.accumulate_grad_batches * trainer.world_size
         datamodule.micro_batch_rows = micro_rows
         datamodule.start_micro_step = meter.steps * trainer.accumulate_grad_batches
         resumed = files.checkpoint if state and index == first and not state["stage_finished"] else None
         trainer.fit(trainee, datamodule=datamodule, ckpt_path=resumed)
-    if trainer is not None:
-        _save_weights(trainer, files)
+    _save_weights(trainee, trainer, files)
     return meter, described
 
 
@@ -82,9 +84,7 @@ def _describe(trainee: Trainee, stage: StageSettings) -> dict[str, Any]:
     return {"share": stage.share, "trains": trained, "frozen": frozen, "parameters_trainable": parameters}
 
 
-def _make_trainer(
-    settings: TrainerSettings, recipe: TrainingSettings, micro_rows: int, spending: SpendBudget
-) -> lightning.Trainer:
+def _make_trainer(settings: TrainerSettings, recipe: TrainingSettings, spending: SpendBudget) -> lightning.Trainer:
     options: dict[str, Any] = {
         "accelerator": settings.accelerator,
         "devices": settings.devices,
@@ -99,10 +99,24 @@ def _make_trainer(
         "use_distributed_sampler": False,
         **settings.extra,
     }
-    trainer = lightning.Trainer(callbacks=[spending, *options.pop("callbacks", [])], **options)
-    rows_at_once = micro_rows * trainer.world_size
-    trainer.accumulate_grad_batches = max(1, recipe.batch_rows // rows_at_once)
-    return trainer
+    return lightning.Trainer(callbacks=[spending, *options.pop("callbacks", [])], **options)
+
+
+def _accumulation(trainee: Trainee, recipe: TrainingSettings, micro_rows: int, num_processes: int) -> int:
+    """Micro-batches of one step on one process; whole contrastive groups each, or the loss would be another."""
+    rows = recipe.batch_rows // num_processes
+    micro_rows = min(micro_rows, rows)
+    if rows % micro_rows:
+        raise UserError(
+            f"trainer.micro_batch_rows is {micro_rows}, which does not divide the {rows} rows that a process has of "
+            f"the {recipe.batch_rows} of a step: give a divisor"
+        )
+    if trainee.objective_weights.get("contrastive", 0) > 0 and micro_rows % recipe.contrastive_group:
+        raise UserError(
+            f"{micro_rows} rows at once are no whole number of contrastive groups of {recipe.contrastive_group}: lower "
+            "training.contrastive_group, or give more rows (trainer.micro_batch_rows, fewer trainer.devices)"
+        )
+    return rows // micro_rows
 
 
 def _load_state(checkpoint: Path) -> dict[str, Any] | None:
@@ -117,18 +131,13 @@ def _load(path: Path) -> dict[str, Any]:
     return content
 
 
-def _save_weights(trainer: lightning.Trainer, files: CellFiles) -> None:
+def _save_weights(trainee: Trainee, trainer: lightning.Trainer | None, files: CellFiles) -> None:
     part = files.weights.with_suffix(".part")
-    trainer.save_checkpoint(part, weights_only=True)
-    if trainer.is_global_zero:
+    if trainer is None:  # Interrupted after the last stage: there was nothing left to train.
+        torch.save({"state_dict": trainee.state_dict()}, part)
+    else:
+        trainer.save_checkpoint(part, weights_only=True)
+    if trainer is None or trainer.is_global_zero:
         os.replace(part, files.weights)
         with contextlib.suppress(FileNotFoundError):
             files.checkpoint.unlink()
-
-
-def _quiet_lightning() -> None:
-    """Lightning's hints speak to people who train by hand; ours go to the log and the display."""
-    for name in ("lightning.pytorch", "lightning.fabric", "lightning"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module="lightning")
-    warnings.filterwarnings("ignore", message=".*isinstance.treespec.*")
