@@ -40,7 +40,7 @@ class NgramCounts:
 
     def document_frequency(self) -> NDArray[np.int64]:
         """[num_distinct] number of images that have the n-gram in a reference."""
-        last = np.append(self.group_start[1:], len(self.caption)) - 1
+        last = np.append(self.group_start, len(self.caption))[1:] - 1
         in_reference = self.group_start[self.is_reference[last]]
         return np.bincount(self.ngram[in_reference], minlength=self.num_distinct)
 

@@ -87,7 +87,7 @@ _WORDS: list[tuple[str, Rewrite]] = [
     # An abbreviation that may end a sentence looks at two more signs, so that "etc.k" is two tokens and "dr.k" one.
     (rf"({_ABBREVIATION}\.)[\s\S]{{0,2}}", _keep),
     (rf"({_TITLE}\.)", _keep),
-    (rf"({_any_case(KEEPS_PERIOD_BEFORE_NUMBER)}\.)[ \t]?\d", _keep),
+    (rf"({_any_case(KEEPS_PERIOD_BEFORE_NUMBER)}\.)\s?\d", _keep),
     # Any word keeps its period before these marks.
     (rf"((?:{_WORD}|{_HYPHENATED}|{_DOTTED})\.)[,;:]", _keep),
     (rf"({_SLASHED})", _keep),

@@ -88,10 +88,10 @@ def encode(texts: Sequence[Sequence[str]], split_tokens: bool = True) -> TokenCo
 
 
 def clean_line(caption: str) -> str:
-    """One caption as one line: a space for whatever would break the line, and for signs outside the basic plane.
+    """One caption as one line: a space for whatever would break the line, and what the reference cannot see gone.
 
-    The reference breaks the line at such signs and gives all later captions to the wrong image, without a word. A soft
-    hyphen is no sign at all.
+    The reference breaks the line at such signs and gives all later captions to the wrong image, without a word. Signs
+    outside the basic plane part words, but are no spaces; a soft hyphen is no sign at all.
 
     Raises:
         ValueError: half of a surrogate pair.
@@ -100,11 +100,13 @@ def clean_line(caption: str) -> str:
         return caption
     if _SURROGATE.search(caption):
         raise ValueError(f"a caption holds half of a surrogate pair, which is no character: {caption!r}")
-    return _SPACE_INSTEAD.sub(" ", caption.replace("\u00ad", ""))
+    return _BREAK.sub(" ", _OUTSIDE.sub(_NOTHING, caption.replace("\u00ad", "")))
 
 
 _BREAKS = "\n\r\v\f\x1c-\x1e\x85\u2028\u2029"
-_SPACE_INSTEAD = re.compile(f"[{_BREAKS}\U00010000-\U0010ffff]")
+_BREAK = re.compile(f"[{_BREAKS}]")
+_OUTSIDE = re.compile("[\U00010000-\U0010ffff]")
+_NOTHING = "\u200b"  # a sign that parts words and is dropped
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _UNUSUAL = re.compile(f"[{_BREAKS}\u00ad\ud800-\udfff\U00010000-\U0010ffff]")
 _DEPENDS_ON_NUMBER = re.compile(
@@ -136,7 +138,9 @@ def _dependent_lines(
     near_number = np.array([bool(_DEPENDS_ON_NUMBER.match(chunk)) for chunk in chunks])[chunk_ids]
     depends = np.array([bool(_TAG.search(chunk)) for chunk in chunks])[chunk_ids]
     depends[:-1] |= near_number[:-1] & near_number[1:]
-    # The word after an initial may stand on a later line, or after several spaces.
+    # A number may also stand at the start of the next line, and the word after an initial on any later line.
+    line_break = np.array([chunk == "\n" for chunk in chunks])[chunk_ids]
+    depends[:-2] |= near_number[:-2] & line_break[1:-1] & near_number[2:]
     initial = np.array([bool(_DEPENDS_ON_STARTER.match(chunk)) for chunk in chunks])[chunk_ids]
     starter = np.array([bool(_STARTS_SENTENCE.match(chunk)) for chunk in chunks])[chunk_ids]
     word = np.flatnonzero(~np.array([chunk.isspace() or not chunk for chunk in chunks])[chunk_ids])
@@ -145,9 +149,10 @@ def _dependent_lines(
 
 
 def _following(lines: Sequence[str]) -> str:
-    """What stands after a line, as far as rules look: the next word, from whichever line has one."""
+    """What stands after a line, as far as rules look: all up to the next line with a word."""
+    seen = ""
     for place, line in enumerate(lines):
-        if words := line.split(maxsplit=1):
-            at_end = place == len(lines) - 1 and line.endswith(words[0])
-            return "\n" + words[0] + ("" if at_end else "\n")
-    return "\n" if lines else ""
+        seen += "\n" + line
+        if line.strip():
+            return seen if place == len(lines) - 1 else seen + "\n"
+    return seen
