@@ -1,4 +1,4 @@
-"""The reference implementations that tests compare with; they need Java and PyPI's pycocoevalcap, and are skipped without."""
+"""The reference implementations that tests compare with; without Java or PyPI's pycocoevalcap they are skipped."""
 
 import shutil
 import subprocess
@@ -34,7 +34,15 @@ def reference_tokens(captions: list[str], folder: Path) -> list[list[str]]:
     text = folder / "captions.txt"
     text.write_bytes("\n".join(captions).encode())
     jar = Path(ptbtokenizer.__file__).parent / ptbtokenizer.STANFORD_CORENLP_3_4_1_JAR
-    command = ["java", "-cp", str(jar), "edu.stanford.nlp.process.PTBTokenizer", "-preserveLines", "-lowerCase", str(text)]
+    command = [
+        "java",
+        "-cp",
+        str(jar),
+        "edu.stanford.nlp.process.PTBTokenizer",
+        "-preserveLines",
+        "-lowerCase",
+        str(text),
+    ]
     output = subprocess.run(command, capture_output=True, check=True).stdout.decode()
     dropped = set(ptbtokenizer.PUNCTUATIONS)
     return [
@@ -46,7 +54,7 @@ def reference_tokens(captions: list[str], folder: Path) -> list[list[str]]:
 def reference_scores(
     references: dict[Any, list[str]], predictions: dict[Any, str], tokenize: bool = True
 ) -> dict[str, np.ndarray]:
-    """Corpus and per-image scores of the reference, in the order of `references`: bleu [4], bleu_images [images, 4], .."""
+    """Corpus and per-image scores of the reference, in the order of `references`; bleu [4], bleu_images [images, 4]."""
     if tokenize:
         require_java()
     pytest.importorskip("pycocoevalcap.cider.cider", reason="the reference is PyPI's pycocoevalcap")

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from metrics.reference import reference_scores, require_data
 
+from metrics.reference import reference_scores, require_data
 from mmbench.metrics import bleu, cider, cider_d, rouge_l
 
 Corpus = tuple[dict[Any, list[str]], dict[Any, str]]
@@ -42,10 +42,42 @@ def one_image() -> Corpus:
 def awkward() -> Corpus:
     """Words that decide quirks: empty and one-word captions, repeats, marks only, odd signs, order across captions."""
     rng = random.Random(3)
-    words = ["a", "a", "cat", "dog.", "K.", "The", "A", "5 1/2", "don't", "(2)", "?!", "...", "-", "日本語", "café", "\u00bd"]
-    words += ["\U0001f600", "x.", "no.", "5", "(412) 555-1234", "\u00a0", "a\u00adb", "na\u0308ive", "U.S.", ",", "it's", "\t"]
+    words = [
+        "a",
+        "a",
+        "cat",
+        "dog.",
+        "K.",
+        "The",
+        "A",
+        "5 1/2",
+        "don't",
+        "(2)",
+        "?!",
+        "...",
+        "-",
+        "日本語",
+        "café",
+        "\u00bd",
+    ]
+    words += [
+        "\U0001f600",
+        "x.",
+        "no.",
+        "5",
+        "(412) 555-1234",
+        "\u00a0",
+        "a\u00adb",
+        "na\u0308ive",
+        "U.S.",
+        ",",
+        "it's",
+        "\t",
+    ]
+
     def caption() -> str:
         return " ".join(rng.choices(words, k=rng.choice([0, 1, 1, 2, 3, 5, 8, 13])))
+
     references = {f"image {i}": [caption() for _ in range(rng.randrange(1, 6))] for i in range(300)}
     for i in range(0, 300, 10):
         references[f"image {i}"] *= 2

@@ -19,7 +19,7 @@ SCORES: list[Score] = [cider_d, bleu, rouge_l]
 REFERENCES = {1: ["a cat sat on the mat", "the cat is here"], 2: ["two dogs run in the snow"], 3: ["a red bus"]}
 PREDICTIONS = {1: "the cat sat on a mat", 2: "two dogs play in snow", 3: "a bus"}
 
-sentences = st.lists(st.sampled_from("a b c d e f g h i j".split()), max_size=8).map(" ".join)
+sentences = st.lists(st.sampled_from(list("abcdefghij")), max_size=8).map(" ".join)
 corpora = st.dictionaries(st.integers(), st.tuples(st.lists(sentences, min_size=1, max_size=4), sentences), min_size=1)
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from metrics.reference import reference_tokens, require_data, require_java
 
+from metrics.reference import reference_tokens, require_data, require_java
 from mmbench.metrics.ptb import encode, tokenize
 
 MARKS = ".,!?;:'\"-()/&#$%*+=@_~[]{}"
@@ -28,7 +28,10 @@ def tokens(caption: str) -> str:
         ("it's don't can't cannot gonna wanna gotta", "it 's do n't ca n't can not gon na wan na got ta"),
         ("lemme gimme 'tis 'twas 'em y'all", "lem me gim me 't is 't was 'em y' all"),
         ("rock 'n' roll", "rock 'n' roll"),
-        ("ma'am cap'n s'mores c'mon o'clock d'oeuvres O'Neil men's", "ma'am cap'n s'mores c'mon o'clock d'oeuvres o'neil men 's"),
+        (
+            "ma'am cap'n s'mores c'mon o'clock d'oeuvres O'Neil men's",
+            "ma'am cap'n s'mores c'mon o'clock d'oeuvres o'neil men 's",
+        ),
         ("a well-known and/or trailing- word", "a well-known and/or trailing word"),
         ("12:30pm oh!no yes.no a,1", "12:30 pm oh!no yes.no a ,1"),
         ("Mr. Smith St. Inc. etc. ft. a.m. U.S. K. dogs", "mr. smith st. inc. etc. ft. a.m. u.s. k. dogs"),
@@ -39,7 +42,10 @@ def tokens(caption: str) -> str:
         ('"quoted" \u201csmart\u201d \u2018single\u2019 it\u2019s', "quoted smart single it 's"),
         ("dog\U0001f600cat 日本語 café", "dog cat 日本語 café"),
         ("a\u0085b", "a b"),
-        ("http://a.b/c?d=e foo@bar.com #tag @handle :-) <b>hi</b>", "http://a.b/c?d=e foo@bar.com #tag @handle :--rrb- <b> hi </b>"),
+        (
+            "http://a.b/c?d=e foo@bar.com #tag @handle :-) <b>hi</b>",
+            "http://a.b/c?d=e foo@bar.com #tag @handle :--rrb- <b> hi </b>",
+        ),
         ("tables., x", "tables. x"),
         ("...", ""),
         ("", ""),
