@@ -1,10 +1,10 @@
 """How fast the metrics are, as ratios to their references within one run: `python benchmarks/metrics/speed.py`.
 
 Needs Java and PyPI's pycocoevalcap for the captions, captions to draw from (`--captions`, a COCO captions JSON, or
-gzip of one), and for VQA the official annotations (`--annotations`, gzip or not) and, to compare with, a checkout of
-the official evaluation (`--vqa-official`, its folder `PythonEvaluationTools/vqaEvaluation`; it is Python 2, and its
-two prints are taken out on the fly). Measurements alternate between ours and theirs; the median of the ratios is
-printed.
+gzip of one), and for VQA the official annotations (`--annotations`, gzip or not) and, to compare with, a checkout
+of the official evaluation (`--vqa-official`, its folder `PythonEvaluationTools/vqaEvaluation`; it is Python 2, and
+its two prints are taken out on the fly). Measurements alternate between ours and theirs; the median of the ratios
+is printed.
 """
 
 import argparse
