@@ -99,7 +99,7 @@ class SpendBudget(lightning.Callback):
         shape = f"{self.stage}:{tuple(batch.images.shape)}:{tuple(batch.token_ids.shape)}"
         if shape not in self.flops_of_shape:
             self.flops_of_shape[shape] = count_step_flops(pl_module, batch)
-        self.step_flops += self.flops_of_shape[shape] * trainer.world_size
+        self.step_flops += self.flops_of_shape[shape]
         # Anything random in a module is then a function of (seed, step), the same after a resume.
         torch.manual_seed(hash((self.seed, self.meter.steps, batch_idx)) % 2**63)
         self.batch_began_s = self._now()
@@ -135,7 +135,7 @@ class SpendBudget(lightning.Callback):
         if (batch_idx + 1) % trainer.accumulate_grad_batches:
             return
         before = self.meter.spent(self.budget.unit)
-        self.meter.add_step(batch.totals, self.step_flops, self.working_s, self.waiting_s)
+        self.meter.add_step(batch.totals, *self._over_processes(trainer))
         cost = self.meter.spent(self.budget.unit) - before
         if self.meter.steps % self.recipe.log_every == 0:
             self._log_step(trainer, pl_module)
@@ -146,6 +146,16 @@ class SpendBudget(lightning.Callback):
         if finished:
             trainer.should_stop = True
         self.waited_since_s = self._now()
+
+    def _over_processes(self, trainer: lightning.Trainer) -> tuple[float, float, float]:
+        """The step's operations, seconds of work and of waiting, the same on all processes, so that all stop as one."""
+        num = trainer.world_size
+        if num == 1:
+            return self.step_flops, self.working_s, self.waiting_s
+        shares = [self.step_flops, self.working_s / num, self.waiting_s / num]
+        summed = _summed(trainer, torch.tensor(shares, dtype=torch.float64, device=trainer.strategy.root_device))
+        flops, working_s, waiting_s = summed.tolist()
+        return flops, working_s, waiting_s
 
     def _pass_marks(self, trainer: lightning.Trainer, trainee: Trainee, finished: bool) -> None:
         """Validate and save where a share of the budget was passed, and at the end of the stage."""
@@ -186,7 +196,7 @@ class SpendBudget(lightning.Callback):
         self._append(trainer, named)
 
     def _log_step(self, trainer: lightning.Trainer, trainee: Trainee) -> None:
-        losses = {name: float(value) for name, value in self.step_losses.items()}
+        losses = {name: float(_summed(trainer, value)) for name, value in self.step_losses.items()}
         weights = trainee.objective_weights
         total = sum(weights.get(name.removesuffix("_loss"), 1.0) * value for name, value in losses.items())
         rate = trainer.optimizers[0].param_groups[0]["lr"]
@@ -240,6 +250,12 @@ class SpendBudget(lightning.Callback):
         if self.budget.unit == "s" and torch.cuda.is_available():
             torch.cuda.synchronize()
         return time.monotonic()
+
+
+def _summed(trainer: lightning.Trainer, values: Tensor) -> Tensor:
+    """The sum over all processes."""
+    summed: Tensor = trainer.strategy.reduce(values.clone(), reduce_op="sum")
+    return summed
 
 
 def peak_memory_bytes() -> int:

@@ -7,6 +7,7 @@ from typing import Any
 
 import lightning
 import torch
+from lightning.pytorch.strategies import DDPStrategy
 
 from mmbench.config.budget import Budget
 from mmbench.config.errors import UserError
@@ -99,7 +100,12 @@ def _make_trainer(settings: TrainerSettings, recipe: TrainingSettings, spending:
         "use_distributed_sampler": False,
         **settings.extra,
     }
-    return lightning.Trainer(callbacks=[spending, *options.pop("callbacks", [])], **options)
+    options["callbacks"] = [spending, *options.get("callbacks", [])]
+    trainer = lightning.Trainer(**options)
+    if isinstance(trainer.strategy, DDPStrategy) and options["strategy"] in ("auto", "ddp"):
+        # Without captions in a step's rows the retrieval heads get no gradient, which DDP must be told to expect.
+        trainer = lightning.Trainer(**options | {"strategy": "ddp_find_unused_parameters_true"})
+    return trainer
 
 
 def _accumulation(trainee: Trainee, recipe: TrainingSettings, micro_rows: int, num_processes: int) -> int:
