@@ -1,4 +1,4 @@
-"""One cell of a comparison: a system trained with a seed and scored, in a process of its own, resumable at any moment."""
+"""One cell of a comparison: a system trained with a seed and scored, resumable at any moment."""
 
 import hashlib
 import time
@@ -26,6 +26,7 @@ from mmbench.harness.meter import Meter
 from mmbench.harness.opened import OpenedRun, open_run
 from mmbench.harness.precision import device_of
 from mmbench.harness.processes import TaskFailedError
+from mmbench.harness.rank import train_in_ranks
 from mmbench.harness.run_files import CellFiles, write_json
 from mmbench.harness.spending import peak_memory_bytes
 from mmbench.harness.starting_point import shared_parts
@@ -57,7 +58,7 @@ def run_cell(root: Path, system: str, seed: int) -> None:
         cell |= {"kind": "baseline" if system == BLIND else "system", "status": "training"}
         cell |= {"family": settings.family, "paper": settings.paper}
         files.write(cell)
-        family, ledger, stages = _trained(opened, files, settings, seed)
+        family, ledger, stages = _trained(opened, files)
         evaluation_began_s = time.monotonic()
         cell |= {"status": "evaluating", "stages": stages, "ledger": ledger}
         files.write(cell)
@@ -114,25 +115,27 @@ def build(opened: OpenedRun, system: SystemSettings) -> Family:
     return family
 
 
-def _trained(
-    opened: OpenedRun, files: CellFiles, system: SystemSettings, seed: int
-) -> tuple[Family, dict[str, Any], list[dict[str, Any]]]:
-    """The family with its trained weights, its ledger, and what its stages trained."""
+def train_cell(opened: OpenedRun, system: str, seed: int) -> None:
+    """Train a cell, unless it is trained; leaves weights, ledger and stages in its files.
+
+    Where several processes train one cell, each calls this, and the first writes.
+
+    Raises:
+        TaskFailedError: the loss was no number, or memory did not suffice.
+    """
+    files = opened.files.cell(system, seed)
+    if files.weights.exists():
+        return
     torch.manual_seed(seed)
     settings = opened.settings
-    family = build(opened, system)
-    if files.weights.exists():
-        restore(family, files.weights)
-        cell = files.read()
-        return family.to(device_of(settings.trainer)), cell["ledger"], cell["stages"]
-    budget = parse_budget(settings.budget)
+    family = build(opened, system_settings(settings, system))
     try:
         meter, stages = train(
             family,
             opened.datamodule,
             files,
-            budget=budget,
-            stages=system.stages,
+            budget=parse_budget(settings.budget),
+            stages=system_settings(settings, system).stages,
             recipe=settings.training,
             trainer_settings=settings.trainer,
             seed=seed,
@@ -141,11 +144,22 @@ def _trained(
         raise TaskFailedError(str(error)) from error
     except torch.OutOfMemoryError as error:
         raise TaskFailedError("out of memory: give a smaller trainer.micro_batch_rows") from error
-    family.to(device_of(settings.trainer))
-    sample = opened.datamodule.split(TEST).images([0]).to(family.device)
-    ledger = _ledger(meter, family.cost(sample), stages, settings, opened.datamodule)
-    files.write(files.read() | {"ledger": ledger, "stages": stages})
-    return family, ledger, stages
+    if not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0:
+        cost = family.cpu().cost(opened.datamodule.split(TEST).images([0]))
+        ledger = _ledger(meter, cost, stages, settings, opened.datamodule)
+        files.write(files.read() | {"ledger": ledger, "stages": stages})
+
+
+def _trained(opened: OpenedRun, files: CellFiles) -> tuple[Family, dict[str, Any], list[dict[str, Any]]]:
+    """The family with its trained weights, its ledger, and what its stages trained."""
+    if opened.settings.trainer.devices in (1, "1"):
+        train_cell(opened, files.system, files.seed)
+    else:
+        train_in_ranks(opened.files.root, files.system, files.seed)
+    family = build(opened, system_settings(opened.settings, files.system))
+    restore(family, files.weights)
+    cell = files.read()
+    return family.to(device_of(opened.settings.trainer)), cell["ledger"], cell["stages"]
 
 
 def _ledger(

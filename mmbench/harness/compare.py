@@ -129,7 +129,7 @@ class _Comparison:
             raise UserError(f"every cell failed: {'; '.join(sorted(str(reason) for reason in reasons))}")
         self._step("joining the tables", [Task(tasks.collect, (self.files.root, self.cells))])
         timed = {system: (system, seed) for system, seed in reversed(done) if system in self.settings.systems}
-        if self.settings.latency.repeats and timed and not self._latency_is_whole(len(timed)):
+        if self.settings.latency.repeats and timed and not self._latency_is_whole():
             systems = [timed[system] for system in self.settings.systems if system in timed]
             work = Task(tasks.measure_latency, (self.files.root, systems))
             outcome = self._run_step("measuring latency", [work], self.files.latency_progress)[0]
@@ -137,10 +137,8 @@ class _Comparison:
                 self._note("latency", outcome.error)
                 self.display.say(f"latency was not measured: {outcome.error}")
 
-    def _latency_is_whole(self, num_systems: int) -> bool:
-        if not self.files.latency.exists():
-            return False
-        return bool(read_json(self.files.latency).get("complete")) and num_systems > 0
+    def _latency_is_whole(self) -> bool:
+        return self.files.latency.exists() and bool(read_json(self.files.latency)["complete"])
 
     def _step(self, label: str, work: list[Task], progress: Path | None = None) -> None:
         """A step that the comparison cannot go on without."""
@@ -172,8 +170,8 @@ class _Comparison:
             return cores
         decided = read_json(self.files.probe)
         if decided["device_type"] == "cuda":
-            return max(1, decided["num_devices"] // _devices(self.settings))
-        return max(1, cores // decided["threads"]) if decided["device_type"] == "cpu" else 1
+            return max(1, int(decided["num_devices"]) // _devices(self.settings))
+        return max(1, cores // int(decided["threads"])) if decided["device_type"] == "cpu" else 1
 
     def _processes(self) -> Processes:
         """On several GPUs each cell sees its own."""
@@ -195,9 +193,10 @@ def _claim(run: RunFiles, settings: Settings, command: str) -> None:
         if run.comparison.exists():
             different = settings_difference(load_settings_file(run.comparison), settings)
             if different:
+                shown = "; ".join(different[:_SHOWN_DIFFERENCES])
                 more = f" and {len(different) - _SHOWN_DIFFERENCES} more" if len(different) > _SHOWN_DIFFERENCES else ""
                 raise UserError(
-                    f"the run '{run.root}' was made with other settings ({'; '.join(different[:_SHOWN_DIFFERENCES])}{more}): "
+                    f"the run '{run.root}' was made with other settings ({shown}{more}): "
                     "give another --name, or the same settings"
                 )
             return

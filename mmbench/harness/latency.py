@@ -1,4 +1,4 @@
-"""Latency as a user would feel it: one checkpoint of each system, interleaved in one process, over rising resolution."""
+"""Latency as a user would feel it: one checkpoint of each system, interleaved, over rising resolution."""
 
 import statistics
 import time

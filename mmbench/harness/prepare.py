@@ -1,4 +1,4 @@
-"""The steps before the cells, each in a process of its own: data, probe, starting point, and the text-only score before."""
+"""The steps before the cells: data, starting point, and the text-only score before training."""
 
 import copy
 from dataclasses import asdict

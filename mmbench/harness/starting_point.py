@@ -80,7 +80,7 @@ def pretrain(settings: Settings, datamodule: MultimodalDataModule, files: CellFi
         budget=Budget(steps, "steps"),
         stages=[StageSettings()],
         recipe=recipe,
-        trainer_settings=replace(settings.trainer, micro_batch_rows=None),
+        trainer_settings=replace(settings.trainer, micro_batch_rows=None, devices=1, strategy="auto"),
         seed=_SEED,
     )
     _save(trainee, files, part)
