@@ -67,7 +67,7 @@ def _list(objects: list[_Object], shade: str, draws: _Draws) -> str:
 
 
 def _places(objects: list[_Object], draws: _Draws) -> str:
-    """Two objects, then where: ``a small red circle at the top left and a blue square at the bottom right``."""
+    """Two objects, then where: ``a small red circle at the top left and a square at the bottom right``."""
     where = _one_of(("at the", "in the"), draws)
     return " and ".join(f"{with_article(_some_name(o, draws))} {where} {QUADRANTS[o[0]]}" for o in objects[:2])
 
@@ -77,7 +77,7 @@ def _places_first(objects: list[_Object], draws: _Draws) -> str:
     first, second = objects[0], objects[-1]
     verb = _one_of(("is", "there is", "you see"), draws)
     return (
-        f"at the {QUADRANTS[first[0]]} {verb} {with_article(_full_name(first))}, "
+        f"at the {QUADRANTS[first[0]]} {verb} {with_article(_some_name(first, draws))}, "
         f"at the {QUADRANTS[second[0]]} {with_article(_some_name(second, draws))}"
     )
 
@@ -125,8 +125,9 @@ def _full_name(thing: _Object) -> str:
 
 
 def _some_name(thing: _Object, draws: _Draws) -> str:
-    """Color and shape, with the size in half of them."""
-    return _full_name(thing) if next(draws) % 2 else _color_name(thing)
+    """The shape, with or without size and color: what is left out cannot be what tells pictures apart."""
+    shape = SHAPES[thing[3]]
+    return _one_of((_full_name(thing), _color_name(thing), f"{SIZES[thing[1]]} {shape}", shape), draws)
 
 
 def _one_of(choices: tuple[str, ...], draws: _Draws) -> str:

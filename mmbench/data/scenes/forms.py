@@ -48,6 +48,8 @@ class Form:
     """Those (indices) that can be true of scenes without held-out combinations; fewer than 2: not asked of them."""
     truth: Callable[[World], Truth]
     """The true answer of each scene."""
+    weight: int = 1
+    """How often it is asked, relative to the others of its kind: more where one glance is enough."""
 
 
 def all_forms() -> list[Form]:
@@ -75,6 +77,11 @@ class _Reference:
         ]
         return " ".join(part for part in parts if part)
 
+    @property
+    def num_attributes(self) -> int:
+        """How many of them it names."""
+        return sum(value is not None for value in (self.size, self.color, self.shape, self.cell))
+
     def find(self, world: World) -> Booleans:
         """[n, 4] the objects it fits."""
         found = world.present.copy()
@@ -87,13 +94,13 @@ class _Reference:
         return found
 
 
-def _form(kind: str, text: str, answers: tuple[str, ...], truth: Callable[[World], Truth]) -> Form:
-    return Form(kind, text, answers, tuple(range(len(answers))), truth)
+def _form(kind: str, text: str, answers: tuple[str, ...], truth: Callable[[World], Truth], weight: int = 1) -> Form:
+    return Form(kind, text, answers, tuple(range(len(answers))), truth, weight)
 
 
 def _existence() -> Iterator[Form]:
     references = [_Reference(color=c, shape=s) for c in range(len(COLORS)) for s in range(len(SHAPES))]
-    references += [_Reference(size=z, shape=s) for z in range(len(SIZES)) for s in range(len(SHAPES))]
+    references += [_Reference(color=c) for c in range(len(COLORS))] + [_Reference(shape=s) for s in range(len(SHAPES))]
     for reference in references:
 
         def truth(world: World, reference: _Reference = reference) -> Truth:
@@ -103,7 +110,7 @@ def _existence() -> Iterator[Form]:
 
         text = f"is there {with_article(reference.words)}?"
         possible = () if (reference.color, reference.shape) in HELD_OUT else (0, 1)
-        yield Form("existence", text, YES_NO, possible, truth)
+        yield Form("existence", text, YES_NO, possible, truth, weight=3 if reference.num_attributes == 1 else 1)
 
 
 def _count() -> Iterator[Form]:
@@ -118,7 +125,8 @@ def _count() -> Iterator[Form]:
             count = found.sum(axis=1)
             return Truth(np.where((count >= low) & (count <= high), count - low, UNDEFINED), found)
 
-        yield _form("count", f"how many {plural(reference.words)} are there?", DIGITS[low : high + 1], truth)
+        weight = 1 if reference.num_attributes else 6
+        yield _form("count", f"how many {plural(reference.words)} are there?", DIGITS[low : high + 1], truth, weight)
 
 
 def _colour() -> Iterator[Form]:
@@ -134,7 +142,8 @@ def _colour() -> Iterator[Form]:
 
         shape = reference.shape
         possible = tuple(c for c in range(len(COLORS)) if shape is None or not is_held_out(c, shape))
-        yield Form("colour", f"what color is the {reference.words}?", COLORS, possible, truth)
+        weight = 1 if reference.cell is None else 5
+        yield Form("colour", f"what color is the {reference.words}?", COLORS, possible, truth, weight)
 
 
 def _shape() -> Iterator[Form]:
@@ -150,7 +159,8 @@ def _shape() -> Iterator[Form]:
 
         color = reference.color
         possible = tuple(s for s in range(len(SHAPES)) if color is None or not is_held_out(color, s))
-        yield Form("shape", f"what shape is the {reference.words}?", SHAPES, possible, truth)
+        weight = 1 if reference.cell is None else 7
+        yield Form("shape", f"what shape is the {reference.words}?", SHAPES, possible, truth, weight)
 
 
 def _position() -> Iterator[Form]:
@@ -166,7 +176,8 @@ def _position() -> Iterator[Form]:
 
         none = reference.color is not None and reference.shape is not None
         possible = () if none and (reference.color, reference.shape) in HELD_OUT else tuple(range(NUM_CELLS))
-        yield Form("position", f"where is the {reference.words}?", QUADRANTS, possible, truth)
+        weight = 6 if reference.num_attributes == 1 else 1
+        yield Form("position", f"where is the {reference.words}?", QUADRANTS, possible, truth, weight)
 
 
 def _relation() -> Iterator[Form]:

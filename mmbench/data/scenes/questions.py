@@ -10,7 +10,7 @@ from mmbench.data.scenes.vocabulary import KINDS
 from mmbench.data.scenes.world import Integers, World
 
 NUM_PASSES = 4
-"""In which the even shares of the forms are handed out, a part in each, so that all forms get their turn."""
+"""In which the shares of the forms are handed out, a part in each, so that all forms get their turn."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class _Chooser:
         self._kind_of = [KINDS.index(form.kind) for form in self._forms]
         self._answer = np.full((len(self._forms), len(world)), UNDEFINED, dtype=np.int8)  # [F, n]
         self._possible: list[list[int]] = []  # [F] answers; fewer than two: never asked
-        self._preferred: list[bool] = []  # [F] whether the form gets an even share, or is there for want of others
+        self._preferred: list[bool] = []  # [F] whether the form gets a share, or is there for want of others
         for form in self._forms:
             self._prepare(form, world, composition)
         self._num_asked = np.zeros(len(world), dtype=np.int64)
@@ -77,14 +77,15 @@ class _Chooser:
         self._preferred.append(preferred and len(possible) > 1)
 
     def deal_shares(self, part: float) -> None:
-        """Bring each kind up to ``part`` of its even share of the questions, and its forms evenly with it."""
-        preferred_kinds = [kind for kind, preferred in zip(self._kind_of, self._preferred, strict=True) if preferred]
-        num_forms = np.bincount(preferred_kinds, minlength=len(KINDS))
+        """Bring each kind up to ``part`` of its even share of the questions, and its forms with it by their weights."""
+        weights = np.array([form.weight for form in self._forms]) * self._preferred
+        total_weights = np.bincount(self._kind_of, weights, minlength=len(KINDS))
         kind_share = part * self._target * len(self._num_asked) / len(KINDS)
         for form in self._shuffled_forms():
             kind = self._kind_of[form]
             if self._preferred[form] and self._num_of_kind[kind].sum() < kind_share:
-                rounds = max(1, round(kind_share / num_forms[kind] / len(self._possible[form])))
+                form_share = kind_share * weights[form] / total_weights[kind]
+                rounds = max(1, round(form_share / len(self._possible[form])))
                 self._deal(form, rounds - int(self._num_rounds[form]), most=self._target, most_of_kind=1)
 
     def deal_rest(self) -> None:

@@ -10,9 +10,9 @@ from mmbench.data.scenes.world import NOISE_TABLE, NUM_CELLS, NUM_OFFSETS, NUM_R
 
 CELL = 576
 """Side of one cell of the 2 x 2 grid in scene units: 24 units are one pixel of a 48 px picture."""
-OFFSET_STEP = 16
+OFFSET_STEP = 10
 """Scene units between neighbouring places inside a cell."""
-RADII = ((118, 127, 136), (216, 226, 236))
+RADII = ((144, 150, 156), (232, 240, 248))
 """Scene units, by size and radius index; with the largest offset an object still ends inside its cell."""
 PALETTE = ((214, 40, 40), (36, 160, 60), (40, 84, 222), (240, 214, 36), (142, 44, 172), (246, 134, 24))
 """Mean red, green, blue of each color."""

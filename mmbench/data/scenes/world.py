@@ -73,7 +73,7 @@ def sample_world(seed: int, split: int, num_scenes: int, composition: bool) -> W
         chosen = (rank == 0) | (layout.below(6, cells) == 0)
         color, shape = np.where(chosen, pairs[..., 0], color), np.where(chosen, pairs[..., 1], shape)
     shade = looks.below(len(SHADES), num_scenes)
-    grey = np.array([36, 176])[shade] + looks.below(40, num_scenes)
+    grey = np.array([84, 124])[shade] + looks.below(16, num_scenes)
     return World(
         present=present,
         color=color,
@@ -82,11 +82,11 @@ def sample_world(seed: int, split: int, num_scenes: int, composition: bool) -> W
         held_out=present & _HELD_OUT_TABLE[color, shape],
         radius=looks.below(NUM_RADII, cells),
         offset=looks.below(NUM_OFFSETS, (*cells, 2)),
-        tint=looks.below(37, (*cells, 3)) - 18,
+        tint=looks.below(25, (*cells, 3)) - 12,
         shade=shade,
-        background=grey[:, None] + looks.below(31, (num_scenes, 3)) - 15,
-        gradient=looks.below(61, (num_scenes, 2)) - 30,
-        noise_level=looks.below(13, num_scenes),
+        background=grey[:, None] + looks.below(17, (num_scenes, 3)) - 8,
+        gradient=looks.below(41, (num_scenes, 2)) - 20,
+        noise_level=looks.below(11, num_scenes),
         noise_start=looks.below(NOISE_TABLE // 2, num_scenes),
     )
 

