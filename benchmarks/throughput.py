@@ -75,12 +75,16 @@ def main() -> None:
         datamodule.setup()
         families = _families(settings, datamodule, Path(folder))
         figures = {name: Figures([], [], [], []) for name in families}
+
+        def files_of(name: str, number: int) -> Path:
+            return Path(folder) / name / f"seed{number}"
+
         matmul: list[float] = []
         for number in range(-1, arguments.rounds):
             rate = _matmul_rate(device, settings)
             for name, family in families.items():
                 measured = (
-                    _harness_step(family, datamodule, settings, Path(folder) / name / f"seed{number + 1}", arguments.steps),
+                    _harness_step(family, datamodule, settings, files_of(name, number + 1), arguments.steps),
                     _bare_step(family, datamodule, settings, arguments.steps),
                     _generation(family, datamodule, settings, arguments.batch, cached=True),
                     _generation(family, datamodule, settings, arguments.batch, cached=False),

@@ -13,8 +13,8 @@ import pandas as pd
 import pytest
 import yaml
 
-from mmbench.harness.compare import planned_cells
 from mmbench.config.load import load_settings_file
+from mmbench.harness.compare import planned_cells
 from mmbench.harness.run_files import RunFiles, read_json
 from mmbench.metrics import cider_d, vqa_accuracy
 from tests.harness.comparisons import command, compare_command, run
@@ -165,9 +165,7 @@ def _training_lines(log: Path) -> list[str]:
 
 def _assert_same_tables(one: RunFiles, other: RunFiles) -> None:
     for path in (one.scores(), one.scores("composition"), one.predictions):
-        pd.testing.assert_frame_equal(
-            pd.read_parquet(path), pd.read_parquet(other.root / path.name), check_exact=True
-        )
+        pd.testing.assert_frame_equal(pd.read_parquet(path), pd.read_parquet(other.root / path.name), check_exact=True)
 
 
 def test_settings_of_the_run_are_all_resolved(finished: RunFiles) -> None:
