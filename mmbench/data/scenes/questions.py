@@ -31,7 +31,7 @@ def choose_questions(
 
     Questions are handed out in *rounds*: a round asks one form of as many scenes as it has possible answers, once
     with each. So a question's answers are exactly equally frequent within the split, and its words say nothing.
-    A split too small for that (some tens of scenes) has its remaining places filled without balance.
+    A split too small for that (a handful of scenes) has its remaining places filled without balance.
 
     The kinds are asked about equally often, and a scene gets two questions of a kind only where too few others fit.
     With ``composition``, questions concern an object of a held-out combination where balance allows it.
