@@ -120,7 +120,7 @@ _APOSTROPHES: list[tuple[str, Rewrite]] = [
     (rf"({_CURLED}[nN])", _keep),
     (rf"({_APOSTROPHE}[nN]{_APOSTROPHE})", _keep),
     (rf"({_APOSTROPHE}(?i:em|til|cause))", _keep),
-    (rf"({_APOSTROPHE}\d\ds)", _keep),
+    (rf"({_APOSTROPHE}[2-9]0s)", _keep),
     (rf"({_APOSTROPHE}\d\d)\s", _keep),
     (r"('[tT])(?i:is|was)", _keep),
     *[(rf"((?i:{first}))(?i:{second})", _keep) for first, second in SPLIT_WORDS],

@@ -64,10 +64,14 @@ def encode(texts: Sequence[Sequence[str]], split_tokens: bool = True) -> TokenCo
     line_break = chunks["\n"]
     line_of_chunk = np.cumsum(chunk_ids == line_break)
     tokens = _Numbers()
-    tokens_of_chunk = [_token_ids(lex(chunk), tokens, split_tokens) for chunk in chunks]
+    words_of_chunk = [lex(chunk) for chunk in chunks]
+    tokens_of_chunk = [_token_ids(words, tokens, split_tokens) for words in words_of_chunk]
+    initial = np.array([bool(words and _INITIAL.fullmatch(words[-1])) for words in words_of_chunk])
 
     # A caption whose chunks depend on one another, or on the end of the text, becomes a single chunk of its own.
-    dependent = np.union1d(_dependent_lines(list(chunks), chunk_ids, line_of_chunk), last_lines[last_lines >= 0])
+    dependent = np.union1d(
+        _dependent_lines(list(chunks), initial, chunk_ids, line_of_chunk), last_lines[last_lines >= 0]
+    )
     first_chunk = np.searchsorted(line_of_chunk, dependent)
     chunk_ids[np.isin(line_of_chunk, dependent)] = line_break
     chunk_ids[first_chunk] = len(tokens_of_chunk) + np.arange(len(dependent))
@@ -113,7 +117,7 @@ _DEPENDS_ON_NUMBER = re.compile(
     rf".*\d|(?:.*[^\w])?(?:{'|'.join(KEEPS_PERIOD_BEFORE_NUMBER)})\.$", re.IGNORECASE | re.DOTALL
 )
 _TAG = re.compile("<")
-_DEPENDS_ON_STARTER = re.compile(r"(?:.*[^A-Za-z])?[A-Za-z]\.$", re.DOTALL)
+_INITIAL = re.compile(r"[a-z]\.")
 
 
 _STARTS_SENTENCE = re.compile(rf"(?:{'|'.join(f'{word}|{word.upper()}' for word in SENTENCE_STARTERS)})(?:\s|$)")
@@ -132,7 +136,10 @@ def _token_ids(tokens: list[str], vocabulary: _Numbers, split_tokens: bool) -> l
 
 
 def _dependent_lines(
-    chunks: list[str], chunk_ids: NDArray[np.int64], line_of_chunk: NDArray[np.int64]
+    chunks: list[str],
+    ends_in_initial: NDArray[np.bool_],
+    chunk_ids: NDArray[np.int64],
+    line_of_chunk: NDArray[np.int64],
 ) -> NDArray[np.int64]:
     """Sorted numbers of the lines in which one chunk may change what its neighbour means."""
     near_number = np.array([bool(_DEPENDS_ON_NUMBER.match(chunk)) for chunk in chunks])[chunk_ids]
@@ -141,7 +148,7 @@ def _dependent_lines(
     # A number may also stand at the start of the next line, and the word after an initial on any later line.
     line_break = np.array([chunk == "\n" for chunk in chunks])[chunk_ids]
     depends[:-2] |= near_number[:-2] & line_break[1:-1] & near_number[2:]
-    initial = np.array([bool(_DEPENDS_ON_STARTER.match(chunk)) for chunk in chunks])[chunk_ids]
+    initial = ends_in_initial[chunk_ids]
     starter = np.array([bool(_STARTS_SENTENCE.match(chunk)) for chunk in chunks])[chunk_ids]
     word = np.flatnonzero(~np.array([chunk.isspace() or not chunk for chunk in chunks])[chunk_ids])
     depends[word[:-1][initial[word[:-1]] & starter[word[1:]]]] = True
