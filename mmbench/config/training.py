@@ -63,8 +63,10 @@ class PretrainingSettings:
     """Peak learning rate of that pretraining."""
     language_model_steps: int = 600
     """Optimiser steps of the language model's pretraining on the training text."""
-    language_model_rows: int = 32
-    """Rows of text of such a step."""
+    language_model_rows: int = 8
+    """Documents of such a step."""
+    language_model_texts: int = 4
+    """Captions, and as many questions with answers, of one image in a document."""
     language_model_learning_rate: float = 2e-3
     """Peak learning rate of that pretraining."""
 

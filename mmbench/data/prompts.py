@@ -8,8 +8,9 @@ CAPTION_PROMPT = "Caption:"
 
 
 def question_prompt(question: str) -> str:
-    """What the answer to a question follows: ``Q: … A:``."""
-    return f"Q: {one_line(question)} A:"
+    """What the answer to a question follows: the question itself, with its mark; every further word costs time."""
+    text = one_line(question)
+    return text if text.endswith(("?", ".", "!", ":")) else f"{text}?"
 
 
 def continuation(text: str) -> str:

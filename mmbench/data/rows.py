@@ -14,7 +14,8 @@ from mmbench.data.order import Stream, draws
 from mmbench.data.table import Array, TextTable
 
 Mode = Literal["multimodal", "pairs", "text"]
-"""``multimodal``: captions, questions and a contrastive pair; ``pairs``: the pair alone; ``text``: no images."""
+"""``multimodal``: captions, questions and a contrastive pair; ``pairs``: the pair alone; ``text``: no images, and the
+texts of a row are one document, each reading those before it."""
 
 _BUCKET = 16
 
@@ -63,7 +64,9 @@ def plan_rows(
         pieces.append((rows_p, np.full(len(rows_p), table.image_query)))
     rows = np.concatenate([piece[0] for piece in pieces])
     entries = np.concatenate([piece[1] for piece in pieces])
-    order = np.argsort(rows, kind="stable")
+    # A document's texts stand in an order that has nothing to do with their kind.
+    mixed = (entries * 2654435761) % 2**32 if mode == "text" else np.zeros(len(entries), dtype=np.int64)
+    order = np.lexsort((mixed, rows))
     rows, entries = rows[order], entries[order]
     return Plan(images, rows, entries, _totals(table, mode, len(images), int(first.sum()) if pair else 0, entries))
 
@@ -105,8 +108,8 @@ def build_batch(
     return Batch(
         images=torch.from_numpy(pixels),
         token_ids=scatter(table.token_ids[source], pad_id),
-        segments=scatter(np.repeat(np.arange(len(rows)) - first_of_row + 1, lengths), 0),
-        positions=scatter(positions, 0),
+        segments=scatter(np.repeat(np.where(mode == "text", 1, np.arange(len(rows)) - first_of_row + 1), lengths), 0),
+        positions=scatter(columns if mode == "text" else positions, 0),
         roles=scatter(roles, int(Role.PAD)),
         labels=scatter(np.where(predicted, table.next_ids[source], IGNORED), IGNORED),
         sample_ids=[table.names[i] for i in named if 0 <= i < num_named],

@@ -30,8 +30,12 @@ class ContrastivePretraining(Trainee):
         return {"encoder": self.encoder, "text_tower": self.text_tower, "head": self.head}
 
     def loss(self, batch: Batch) -> Losses:
-        """Symmetric softmax over the images and captions of each group; an image is the mean of its tokens."""
-        image = self.encoder(self.encoder.normalise(batch.images)).mean(dim=1)
+        """Symmetric softmax over the images and captions of each group.
+
+        An image is the maximum of its tokens, dimension by dimension: what one token sees is not averaged away, and
+        the systems read tokens, not their mean.
+        """
+        image = self.encoder(self.encoder.normalise(batch.images)).amax(dim=1)
         hidden = _read_text(self.text_tower, batch, self.bos_id)
         text, valid = at_role(hidden, batch.roles, Role.TEXT_QUERY)
         loss, _ = self.head.loss(self.head.embed_image(image), self.head.embed_text(text), valid, self.group)

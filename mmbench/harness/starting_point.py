@@ -32,7 +32,7 @@ PARTS = ("encoder", "language_model")
 
 _SEED = 0
 """The starting point is one, whatever the cells' seeds are."""
-_TEXT_TOWER = Decoder.Config(vocab_size=0, width=128, depth=2, num_heads=4, num_kv_heads=4, feed_forward_width=320)
+_TEXT_TOWER = Decoder.Config(vocab_size=0, width=128, depth=1, num_heads=4, num_kv_heads=4, feed_forward_width=320)
 
 
 def needs_pretraining(settings: Settings, part: str) -> bool:
@@ -55,7 +55,6 @@ def pretraining_files(settings: Settings, datamodule: MultimodalDataModule, runs
         "part": asdict(settings.encoder if part == "encoder" else settings.language_model),
         "recipe": {key: value for key, value in recipe.items() if key.startswith(part)},
         "schedule": [settings.training.warmup_share, settings.training.end_factor, settings.training.weight_decay],
-        "rows": [asdict(settings.training.rows)] if part == "language_model" else [],
     }
     digest = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:16]
     return CellFiles(runs_dir / "pretraining" / f"{part}-{digest}" / f"seed{_SEED}")
@@ -72,7 +71,8 @@ def pretrain(settings: Settings, datamodule: MultimodalDataModule, files: CellFi
     recipe = replace(settings.training, batch_rows=rows, learning_rate=rate, contrastive_group=rows)
     mode = datamodule.with_mode("pairs" if part == "encoder" else "text", rows, seed=_SEED)
     if part == "language_model":
-        mode.rows = RowSettings(max(1, mode.rows.captions), max(1, mode.rows.questions), mode.rows.max_text_tokens)
+        texts = settings.pretraining.language_model_texts
+        mode.rows = RowSettings(texts, texts, settings.training.rows.max_text_tokens)
     meter, _ = train(
         trainee,
         mode,
