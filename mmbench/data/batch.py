@@ -52,7 +52,7 @@ class Batch:
     """A micro-batch of B rows; a row is one image with several of its texts (segments), one after another.
 
     A segment holds no ``<bos>``: a family puts the prefix (bos, image tokens) before the row and lets each segment
-    see the prefix and itself, never another segment. T is a multiple of 16.
+    see the prefix and itself, never another segment. T is a multiple of 8.
     """
 
     images: Tensor

@@ -61,7 +61,9 @@ def permutation(seed: int, epoch: int, num_images: int, stream: Stream = Stream.
 @lru_cache(maxsize=16)
 def draws(seed: int, epoch: int, count: int, stream: Stream) -> NDArray[np.uint64]:
     """uint64 [count] uniform draws keyed by (seed, epoch, stream); item i does not depend on ``count``."""
-    key = np.array([seed % 2**64, epoch * len(Stream) + int(stream)], dtype=np.uint64)
+    # The upper half of the keys is the order's: the built-in scenes draw from the lower half, and an order that shared
+    # their draws would sort the images by what they show.
+    key = np.array([seed % 2**64, (1 << 63) + epoch * len(Stream) + int(stream)], dtype=np.uint64)
     values: NDArray[np.uint64] = np.random.Philox(key=key).random_raw(count)
     values.flags.writeable = False
     return values

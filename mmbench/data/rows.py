@@ -17,7 +17,7 @@ Mode = Literal["multimodal", "pairs", "text"]
 """``multimodal``: captions, questions and a contrastive pair; ``pairs``: the pair alone; ``text``: no images, and the
 texts of a row are one document, each reading those before it."""
 
-_BUCKET = 16
+_BUCKET = 8
 
 
 @dataclass
