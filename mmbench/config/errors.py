@@ -15,5 +15,5 @@ def unknown_name(kind: str, given: str, allowed: Iterable[str]) -> UserError:
     """The error for a name that does not exist; it names the nearest one that does, and all of them."""
     names = sorted(allowed)
     nearest = difflib.get_close_matches(given, names, n=1, cutoff=0.5)
-    hint = f"; did you mean '{nearest[0]}'?" if nearest else ""
-    return UserError(f"unknown {kind} '{given}'{hint} Known: {', '.join(names)}".replace("?; ", "? "))
+    hint = f"; did you mean '{nearest[0]}'?" if nearest else "."
+    return UserError(f"unknown {kind} '{given}'{hint} Known: {', '.join(names)}")

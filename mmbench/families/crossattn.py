@@ -40,8 +40,8 @@ class CrossAttn(Family):
         return attend_between(self.cross_attention, sight, sees_image)
 
     def parts(self) -> dict[str, nn.Module]:
-        """The common parts and the gated layers."""
-        return {**super().parts(), "cross_attention": self.cross_attention}
+        """The common parts, the gated layers and, since a gate is one number for a whole layer, the gates alone."""
+        return {**super().parts(), "cross_attention": self.cross_attention, "gates": gates_of(self.cross_attention)}
 
 
 def gated_layers(shared: SharedParts, every: int, feed_forward: bool) -> nn.ModuleDict:
@@ -62,6 +62,11 @@ def gated_layers(shared: SharedParts, every: int, feed_forward: bool) -> nn.Modu
             for block in range(0, decoder.depth, every)
         }
     )
+
+
+def gates_of(layers: nn.ModuleDict) -> nn.ParameterList:
+    """The gates of all gated layers."""
+    return nn.ParameterList(gate for layer in layers.values() for gate in layer.gates())
 
 
 def look(layers: nn.ModuleDict, image_tokens: Tensor) -> dict[int, tuple[Tensor, Tensor]]:

@@ -139,7 +139,7 @@ class Family(Trainee):
         them, enter the decoder's context; ``parameters_active``: those that a sample goes through.
         """
         prefix = self.see(images[:1]).prefix
-        num_parameters = sum(parameter.numel() for part in self.parts().values() for parameter in part.parameters())
+        num_parameters = sum(p.numel() for parameters in self.part_parameters().values() for p in parameters)
         return {
             "image_tokens": self.encoder.num_tokens(images.shape[-1]),
             "context_tokens": 0 if prefix is None else prefix.shape[1],

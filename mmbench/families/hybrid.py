@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mmbench.config.errors import UserError
-from mmbench.families.crossattn import attend_between, gated_layers, look
+from mmbench.families.crossattn import attend_between, gated_layers, gates_of, look
 from mmbench.families.family import Family, SharedParts, Sight
 from mmbench.families.trunk import Between
 from mmbench.nn.connectors import build_connector
@@ -64,5 +64,10 @@ class Hybrid(Family):
         return attend_between(self.cross_attention, sight, sees_image)
 
     def parts(self) -> dict[str, nn.Module]:
-        """The common parts, the connector and the gated layers."""
-        return {**super().parts(), "connector": self.connector, "cross_attention": self.cross_attention}
+        """The common parts, the connector, the gated layers, and the gates alone."""
+        return {
+            **super().parts(),
+            "connector": self.connector,
+            "cross_attention": self.cross_attention,
+            "gates": gates_of(self.cross_attention),
+        }

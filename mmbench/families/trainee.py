@@ -51,8 +51,14 @@ class Trainee(lightning.LightningModule):
         """Part -> factor on the learning rate; set by the harness for the stage."""
 
     def parts(self) -> dict[str, nn.Module]:
-        """Name -> module; every parameter belongs to exactly one part."""
+        """Name -> module. A parameter that two of them hold belongs to the later, which is the more special one."""
         raise NotImplementedError(f"{type(self).__name__} must name its parts")
+
+    def part_parameters(self) -> dict[str, list[nn.Parameter]]:
+        """Part -> its parameters; each parameter of the parts stands in exactly one."""
+        parts = self.parts()
+        owner = {parameter: name for name, part in parts.items() for parameter in part.parameters()}
+        return {name: [p for p in part.parameters() if owner[p] == name] for name, part in parts.items()}
 
     def loss(self, batch: Batch) -> Losses:
         """The summed loss of each objective that ``batch`` has data for."""
@@ -75,18 +81,19 @@ class Trainee(lightning.LightningModule):
 
     def freeze_all_but(self, names: list[str]) -> tuple[list[str], list[str]]:
         """Let only the named parts train (``all``: every one). Returns the (trained, frozen) parts' names."""
-        parts = self.parts()
+        parts = self.part_parameters()
         trained = list(parts) if "all" in names else [name for name in parts if name in names]
-        for name, part in parts.items():
-            part.requires_grad_(name in trained)
+        for name, parameters in parts.items():
+            for parameter in parameters:
+                parameter.requires_grad_(name in trained)
         return trained, [name for name in parts if name not in trained]
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """AdamW (arXiv 1711.05101) over what trains: one group a part and kind, decay on matrices alone."""
         recipe = self.training_settings
         groups = []
-        for name, part in self.parts().items():
-            trained = [parameter for parameter in part.parameters() if parameter.requires_grad]
+        for name, parameters in self.part_parameters().items():
+            trained = [parameter for parameter in parameters if parameter.requires_grad]
             for decay, members in (
                 (recipe.weight_decay, [p for p in trained if p.ndim >= 2]),
                 (0.0, [p for p in trained if p.ndim < 2]),

@@ -36,7 +36,12 @@ def chance(datamodule: MultimodalDataModule, seed: int) -> Say:
     captions, questions = datamodule.train_texts()
     answers = [answer for question in questions for answer in question.answers]
     draws = np.random.Generator(np.random.Philox(key=seed))
-    return lambda question: str(draws.choice(captions if question is None else answers))
+
+    def say(question: Question | None) -> str:
+        texts = captions if question is None else answers
+        return texts[int(draws.integers(len(texts)))]
+
+    return say
 
 
 def majority(datamodule: MultimodalDataModule) -> Say:

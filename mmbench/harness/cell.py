@@ -107,9 +107,10 @@ def load_cell(cell_dir: Path, data: DataSettings | None = None) -> tuple[Family,
     return family.to(device_of(opened.settings.trainer)).eval(), opened, files
 
 
-def build(opened: OpenedRun, system: SystemSettings) -> Family:
-    """A system at its starting point: shared weights, and its own parts initialised by the shared seed."""
+def build(opened: OpenedRun, system: SystemSettings, seed: int = 0) -> Family:
+    """A system at its starting point: shared weights, and its own parts initialised by the training seed."""
     shared = shared_parts(opened.settings, opened.datamodule, opened.files.runs_dir)
+    torch.manual_seed(seed)
     family = build_family(system, shared, asdict(opened.settings.training.objectives))
     family.training_settings = opened.settings.training
     return family
@@ -124,11 +125,10 @@ def train_cell(opened: OpenedRun, system: str, seed: int) -> None:
         TaskFailedError: the loss was no number, or memory did not suffice.
     """
     files = opened.files.cell(system, seed)
-    if files.weights.exists():
+    if files.weights.exists() and files.read().get("ledger"):
         return
-    torch.manual_seed(seed)
     settings = opened.settings
-    family = build(opened, system_settings(settings, system))
+    family = build(opened, system_settings(settings, system), seed)
     try:
         meter, stages = train(
             family,

@@ -41,6 +41,10 @@ class GatedCrossAttention(nn.Module):
             if isinstance(module, nn.Linear):
                 nn.init.normal_(module.weight, 0, 0.02)
 
+    def gates(self) -> list[nn.Parameter]:
+        """The layer's gates, each one number."""
+        return [self.attention_gate, *([self.feed_forward_gate] if self.has_feed_forward else [])]
+
     def keys_values(self, context: Tensor) -> tuple[Tensor, Tensor]:
         """Image tokens ``[B, N, Dctx]`` to keys and values ``[B, Hkv, N, Dh]``: once for all decoding steps."""
         batch, num_tokens, _ = context.shape

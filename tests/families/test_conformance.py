@@ -36,7 +36,7 @@ def prompts(datamodule: MultimodalDataModule) -> list[list[int]]:
 
 
 def test_every_parameter_belongs_to_one_part(family: Family) -> None:
-    named = [id(p) for part in family.parts().values() for p in part.parameters()]
+    named = [id(p) for parameters in family.part_parameters().values() for p in parameters]
     assert len(named) == len(set(named))
     assert set(named) == {id(p) for p in family.parameters()}
 
@@ -201,7 +201,7 @@ def test_a_step_changes_what_trains_and_nothing_else(family: Family, batch: Batc
         optimizer = family.configure_optimizers()
         family.training_step(batch, 0)["loss"].backward()
         optimizer.step()
-        trained = {id(p) for p in family.parts()[part].parameters()}
+        trained = {id(p) for p in family.part_parameters()[part]}
         for name, p in family.named_parameters():
             assert torch.equal(p, before[name]) == (id(p) not in trained), name
         family.zero_grad()

@@ -43,7 +43,7 @@ def test_optimizer_decays_matrices_alone_and_knows_each_parts_factor(build: Buil
     trained, frozen = family.freeze_all_but(["cross_attention", "encoder", "heads"])
     assert (trained, frozen) == (["encoder", "heads", "cross_attention"], ["language_model"])
     optimizer = family.configure_optimizers()
-    parts = {id(p): name for name, part in family.parts().items() for p in part.parameters()}
+    parts = {id(p): name for name, parameters in family.part_parameters().items() for p in parameters}
     grouped = []
     for group in optimizer.param_groups:
         for parameter in group["params"]:
