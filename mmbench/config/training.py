@@ -89,8 +89,6 @@ class TrainerSettings:
     """Rows that go through the model at once; if not given, as many of the global batch as fit."""
     threads: int | None = None
     """Processor threads of one cell; if not given, one on a processor, the library's choice beside an accelerator."""
-    compile: bool = False
-    """Whether ``torch.compile`` is applied; worth it for runs of many minutes."""
     extra: dict[str, Any] = field(default_factory=dict)
     """Further keyword arguments of ``lightning.Trainer``."""
 

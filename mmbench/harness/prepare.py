@@ -1,17 +1,23 @@
 """The steps before the cells: data, starting point, and the text-only score before training."""
 
 import copy
+import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from mmbench.config.budget import Budget, parse_budget
+from mmbench.config.errors import UserError
 from mmbench.config.load import load_settings_file
+from mmbench.config.model import SystemSettings
 from mmbench.config.settings import Settings
 from mmbench.data.datamodule import MultimodalDataModule
+from mmbench.families.family import Family
 from mmbench.families.registry import build_family
 from mmbench.harness.baselines import BLIND
 from mmbench.harness.cell import build, evaluated_splits, system_settings
 from mmbench.harness.evaluate import text_losses
+from mmbench.harness.flops import count_step_flops
 from mmbench.harness.opened import cache_dir, open_run
 from mmbench.harness.precision import device_of
 from mmbench.harness.run_files import RunFiles, write_json
@@ -41,9 +47,11 @@ def prepare_data(root: Path) -> None:
     datamodule = MultimodalDataModule(settings, cache_dir(files), seed=0, progress=tell)
     datamodule.prepare_data()
     datamodule.setup()
-    for system in settings.systems.values():
+    for name, system in settings.systems.items():
         shared = shared_parts(_untrained(settings), datamodule, files.runs_dir)
-        build_family(system, shared, asdict(settings.training.objectives))
+        family = build_family(system, shared, asdict(settings.training.objectives))
+        family.training_settings = settings.training
+        _check_budget(name, system, family, settings, datamodule)
     dataset = datamodule.dataset
     aside = [{"id": one.id, "reason": one.reason} for split in dataset.splits.values() for one in split.set_aside]
     datamodule.tokenizer.save(files.tokenizer)
@@ -93,6 +101,31 @@ def finish_starting_point(root: Path) -> None:
         table.add("text_loss_before", *losses)
         write_table(table.frame("", 0)[SCORE_COLUMNS[2:]], opened.files.text_loss_before(split))
     write_json(opened.files.pretraining, ledger)
+
+
+def _check_budget(
+    name: str, system: SystemSettings, family: Family, settings: Settings, datamodule: MultimodalDataModule
+) -> None:
+    """See that every stage can be trained for at least half an optimiser step, the closest a budget is met.
+
+    Raises:
+        UserError: it cannot.
+    """
+    budget = parse_budget(settings.budget)
+    if budget.unit == "s":
+        return
+    batch = datamodule.train_batch(0, 0, datamodule.batch_rows)
+    for stage in system.stages:
+        cost = {"samples": float(batch.totals.samples), "steps": 1.0}.get(budget.unit)
+        if cost is None:
+            family.freeze_all_but(stage.train)
+            cost = count_step_flops(family, batch)
+        if stage.share * budget.amount < cost / 2:
+            least = Budget(math.ceil(cost / 2 / min(stage.share for stage in system.stages)), budget.unit)
+            raise UserError(
+                f"budget '{settings.budget}' is too small: a stage of system '{name}' gets {stage.share:.0%} of it, "
+                f"less than half an optimiser step; give about {least} or more"
+            )
 
 
 def _untrained(settings: Settings) -> Settings:
