@@ -178,6 +178,12 @@ def _position() -> Iterator[Form]:
         possible = () if none and (reference.color, reference.shape) in HELD_OUT else tuple(range(NUM_CELLS))
         weight = 6 if reference.num_attributes == 1 else 1
         yield Form("position", f"where is the {reference.words}?", QUADRANTS, possible, truth, weight)
+    yield _form("position", "which corner is empty?", QUADRANTS, _empty_corner, weight=80)
+
+
+def _empty_corner(world: World) -> Truth:
+    cells = np.broadcast_to(np.arange(NUM_CELLS), world.present.shape)
+    return Truth(_of_the_one(~world.present, cells), np.zeros_like(world.present))
 
 
 def _relation() -> Iterator[Form]:
@@ -214,6 +220,24 @@ def _comparison() -> Iterator[Form]:
 
         yield _form("comparison", f"are there more {plural(first.words)} than {plural(second.words)}?", YES_NO, more)
         yield _form("comparison", f"is the {first.words} larger than the {second.words}?", YES_NO, larger)
+
+
+    for here, there, side, opposite in _SIDES:
+
+        def fuller(world: World, here: tuple[int, int] = here, there: tuple[int, int] = there) -> Truth:
+            one, other = world.present[:, here].sum(axis=1), world.present[:, there].sum(axis=1)
+            return Truth(_yes_no(one > other), world.present)
+
+        yield _form("comparison", f"are there more objects {side} than {opposite}?", YES_NO, fuller, weight=25)
+
+
+_SIDES = (
+    ((0, 2), (1, 3), "on the left", "on the right"),
+    ((1, 3), (0, 2), "on the right", "on the left"),
+    ((0, 1), (2, 3), "at the top", "at the bottom"),
+    ((2, 3), (0, 1), "at the bottom", "at the top"),
+)
+"""(cells, the other cells, their names) whose numbers of objects are compared."""
 
 
 def _pairs() -> list[tuple[_Reference, _Reference]]:

@@ -89,6 +89,12 @@ def answer(question: str, scene: list[Thing]) -> str:
         return the(match[1], scene).place
     if match := re.fullmatch(r"is the (.+) (left of|right of|above|below) the (.+)\?", question):
         return "yes" if holds(match[2], the(match[1], scene), the(match[3], scene)) else "no"
+    if question == "which corner is empty?":
+        (empty,) = {"top left", "top right", "bottom left", "bottom right"} - {thing.place for thing in scene}
+        return empty
+    if match := re.fullmatch(r"are there more objects (?:on|at) the (\w+) than (?:on|at) the (\w+)\?", question):
+        one, other = (sum(side in thing.place.split() for thing in scene) for side in match.groups())
+        return "yes" if one > other else "no"
     if match := re.fullmatch(r"are there more (.+) than (.+)\?", question):
         return "yes" if len(fitting(match[1], scene)) > len(fitting(match[2], scene)) else "no"
     if match := re.fullmatch(r"is the (.+) larger than the (.+)\?", question):

@@ -1,5 +1,6 @@
 """Every answer is true, and nobody gains by knowing the question's words alone."""
 
+import re
 from collections import Counter, defaultdict
 from itertools import chain
 
@@ -101,6 +102,9 @@ def test_composition_questions_are_mostly_about_held_out_objects(composition: As
         shapes = [thing for thing in things(world, scene) if (thing.color, thing.shape) in HELD_OUT]
         for question in asked:
             total += 1
+            if re.match(r"are there more objects (on|at) the", question.text):
+                about += 1  # of every object
+                continue
             named = any(f"{color} {shape}" in question.text for color, shape in HELD_OUT)
             words = [word for word in question.text.rstrip("?").replace("crosses", "cross").split() if word != "is"]
             nouns = [phrase for phrase in _phrases(words) if any(thing in fitting(phrase, shapes) for thing in shapes)]

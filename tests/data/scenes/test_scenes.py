@@ -13,10 +13,10 @@ from mmbench.config.errors import UserError
 from mmbench.data.scenes import Scenes
 
 PINNED = {
-    "train": "ec708d5a8bdf3e0d",
-    "validation": "1e956bd56777d943",
-    "test": "5f05ed08bac98fb6",
-    "composition": "fd14495c17bfd73b",
+    "train": "7298d4cebc76c84d",
+    "validation": "b33f915bd0f7fc2f",
+    "test": "b490249dd2bc3a01",
+    "composition": "2b347daac7d55541",
 }
 
 SMALL = ScenesSettings(train=60, validation=20, test=30, composition=10)
