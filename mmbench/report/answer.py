@@ -150,23 +150,28 @@ def against_blind(summary: Summary) -> Text:
         return text("There is no finished blind baseline: nothing here shows that the systems look at the image.")
     shown = describe(metric)
     beats: list[Text] = []
+    ahead: list[Text] = []
     fails: list[str] = []
     for name in names_of(summary, "system"):
         if metric not in summary["systems"][name]["metrics"]:
             continue
         pair = pair_of(summary, metric, name, "blind")
-        if pair["distinguishable"] and pair["difference"] > 0:
+        if pair["difference"] is None or pair["difference"] <= 0:
+            fails.append(name)
+        elif pair["distinguishable"]:
             digits = shown.digits
             low, high = (numbers.fixed(pair[key] * shown.scale, digits) for key in ("ci_low", "ci_high"))
             beats.append(text(system(name), f" (+{_scaled(pair['difference'], shown, digits)}, {low} to {high})"))
         else:
-            fails.append(name)
+            ahead.append(_ahead_of_blind(name, pair, shown))
     said: Text = []
     if beats:
         said += text(f"On {shown.label} the blind baseline (same language model, no image) is beaten by ")
         for number, part in enumerate(beats):
             said += [*text((", " if number < len(beats) - 1 else " and ") if number else ""), *part]
         said += text(" points. " if shown.scale == 100 else ". ")
+    for part in ahead:
+        said += part
     if fails:
         verb = "does" if len(fails) == 1 else "do"
         said += text(join_systems(fails), f" {verb} not beat blind on {shown.label}: ")
@@ -174,6 +179,16 @@ def against_blind(summary: Summary) -> Text:
             bold("nothing shows that it looks at the image." if len(fails) == 1 else "they may not look at it.")
         )
     return said
+
+
+def _ahead_of_blind(name: str, pair: dict[str, Any], shown: Metric) -> Text:
+    """A lead over blind that may be chance: neither shown nor to be read as blindness."""
+    if pair["ci_low"] is None:
+        return text(system(name), " and blind share no seed or too few images to be compared. ")
+    size, words, digits = _size_and_interval(pair, shown)
+    words += f", adjusted {numbers.p_words(pair['p_holm'])}"
+    start = f" is ahead of blind by {size}{_unit(shown)} on {shown.label} ({words}), but "
+    return text(system(name), start, bold("not distinguishable"), f" from it: {_likely(pair, shown, digits)}. ")
 
 
 def cautions(summary: Summary) -> list[Text]:
@@ -211,7 +226,10 @@ def cautions(summary: Summary) -> list[Text]:
             )
         )
     said.append(
-        text("P values are adjusted over the pairs of one metric, not over metrics; nothing was tuned per system.")
+        text(
+            "P values are adjusted over the pairs that answer one question on one metric, not over metrics; nothing "
+            "was tuned per system."
+        )
     )
     return said
 

@@ -191,10 +191,10 @@ def _pairs(document: Document) -> None:
     document.paragraph(
         text(
             "Seeds and images are both samples: the interval of a difference covers another choice of either. P values "
-            "are adjusted by the procedure of Holm over the pairs of systems of a metric (those with blind: over all "
-            "pairs), and a pair is told apart where the adjusted p is below 0.05. Effect: the difference in units of "
-            "the seed-to-seed standard deviation. Detectable: the true difference that this comparison finds 8 times "
-            "in 10; seeds needed: how many in all would find the one seen as often."
+            "are adjusted by the procedure of Holm over the pairs of systems of a metric (those with blind: over the "
+            "systems held against it), and a pair is told apart where the adjusted p is below 0.05. Effect: the "
+            "difference in units of the seed-to-seed standard deviation. Detectable: the true difference that this "
+            "comparison finds 8 times in 10; seeds needed: how many in all would find the one seen as often."
         )
     )
     path = score_figures.draw_pairs(summary, document.folder / "figures")

@@ -1,18 +1,17 @@
 """``summary.json``: every number of the report in one place, for programs; its schema stands in docs/report.md."""
 
 import math
-from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import stats as distributions
 
-from mmbench.report.catalogue import in_order, is_headline_variant
 from mmbench.report.corpus_scores import corpus_scores
 from mmbench.report.matching import matching
+from mmbench.report.pairs import ALPHA, all_pairs
 from mmbench.report.run_data import RunData
-from mmbench.stats import compare_systems, summarise_systems
+from mmbench.stats import summarise_systems
 
 SCHEMA = 1
 """Raised when a key changes its meaning."""
@@ -49,9 +48,9 @@ def build_summary(run: RunData) -> dict[str, Any]:
         "data": _data(run),
         "budget": str(run.settings.get("budget", "")),
         "seeds": sorted({cell.seed for cell in run.cells if not run.is_baseline(cell.system)}),
-        "alpha": 0.05,
+        "alpha": ALPHA,
         "systems": systems,
-        "pairs": _pairs(scores["test"], run.systems, run.baselines),
+        "pairs": all_pairs(scores["test"], run.systems, run.baselines),
         "matching": matching(run),
         "pretraining": run.pretraining,
         "latency": run.latency.get("rows", []),
@@ -107,32 +106,6 @@ def _add_corpus_scores(results: dict[str, dict[str, Any]], run: RunData) -> None
                 **{"mean": mean, "interval": [mean - half, mean + half], "sd": spread, "per_seed": per_seed},
                 **{"n_seeds": len(values), "n_examples": None, "n_clusters": None, "covers": "seeds only"},
             }
-
-
-def _pairs(scores: pd.DataFrame, systems: list[str], baselines: list[str]) -> dict[str, list[dict[str, Any]]]:
-    """By metric: every pair, the first-named system being the one that stands first in the tables.
-
-    The pairs of compared systems are the question, and are adjusted among themselves; pairs with a baseline are
-    adjusted over all pairs.
-    """
-    pairs: dict[str, list[dict[str, Any]]] = {}
-    rank = {name: number for number, name in enumerate([*systems, *baselines])}
-    ordered = scores.assign(rank=scores["system"].map(rank)).sort_values("rank", kind="stable").drop(columns="rank")
-    for metric in in_order({str(name) for name in scores["metric"].unique()}):
-        if is_headline_variant(metric):
-            every = compare_systems(ordered, metric)
-            asked = ordered[ordered["system"].isin(systems) & (ordered["metric"] == metric)]
-            with_baseline = every["system_a"].isin(baselines) | every["system_b"].isin(baselines)
-            tables = [every[with_baseline].assign(adjusted_over=len(every))]
-            if not asked.empty:
-                among = compare_systems(asked, metric)
-                tables.insert(0, among.assign(adjusted_over=len(among)))
-            pairs[metric] = [_named(row) for table in tables for row in table.to_dict("records")]
-    return pairs
-
-
-def _named(row: dict[Hashable, Any]) -> dict[str, Any]:
-    return {str(key): value for key, value in row.items()}
 
 
 def _data(run: RunData) -> dict[str, Any]:

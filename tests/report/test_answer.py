@@ -59,14 +59,25 @@ def test_one_seed_is_said_in_every_sentence(make_run):
 
 
 def test_a_system_that_does_not_beat_blind_is_named(summary):
-    values = {"difference": 0.02, "ci_low": -0.01, "ci_high": 0.05, "distinguishable": False}
+    values = {"difference": -0.02, "ci_low": -0.05, "ci_high": 0.01, "distinguishable": False}
     set_pair(summary, "vqa_accuracy", "hybrid", "blind", **values)
     sure = {"difference": 0.2, "ci_low": 0.15, "ci_high": 0.25, "distinguishable": True}
     for name in ("unified", "crossattn"):
         set_pair(summary, "vqa_accuracy", name, "blind", **sure)
     said = plain(answer.against_blind(summary))
     assert "beaten by unified (+20.0, 15.0 to 25.0) and crossattn" in said
-    assert "hybrid does not beat blind" in said
+    assert "hybrid does not beat blind on VQA accuracy: nothing shows that it looks at the image." in said
+
+
+def test_a_lead_over_blind_that_is_not_sure_is_called_neither_sight_nor_blindness(summary):
+    values = {"difference": 0.224, "ci_low": 0.114, "ci_high": 0.333, "p_holm": 0.06, "distinguishable": False}
+    set_pair(summary, "vqa_accuracy", "unified", "blind", smallest_detectable=0.3, **values)
+    said = plain(answer.against_blind(summary)).replace("\N{NO-BREAK SPACE}", " ")
+    assert (
+        "unified is ahead of blind by 22.4 points on VQA accuracy (95% interval 11.4 to 33.3, adjusted p = 0.060), "
+        "but not distinguishable from it: a difference of 30.0 would likely have been found."
+    ) in said
+    assert "looks at the image" not in said
 
 
 def test_the_verdict_names_one_leader_only_where_it_is_sure(summary):
