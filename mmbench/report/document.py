@@ -14,6 +14,8 @@ from mmbench.report.text import Text, join_systems, plain, text
 
 Block = dict[str, Any]
 _SETTINGS_LINES = 400
+_REFERENCES = 3
+"""Of an example, that are shown."""
 
 
 class Document:
@@ -70,6 +72,7 @@ class Document:
                 "type": "table",
                 "title": table.title,
                 "header": table.header,
+                "groups": [{"t": words, "n": columns} for words, columns in table.groups],
                 "align": table.aligned(),
                 "rules": table.rules,
                 "size": table.size,
@@ -88,24 +91,25 @@ class Document:
         """Verbatim lines."""
         self.blocks.append({"type": "code", "text": words, "columns": columns})
 
-    def example(self, example: dict[str, Any]) -> None:
-        """A picture with the prompt, the references and every system's answer."""
+    def examples(self, examples: list[dict[str, Any]]) -> None:
+        """Two beside each other: a picture with the prompt, the references and every system's answer."""
+        self.blocks.append({"type": "examples", "items": [self._example(example) for example in examples]})
+
+    def _example(self, example: dict[str, Any]) -> Block:
         picture = self.run.files.root / str(example.get("picture") or "")
         # Whatever the folder holds, a picture that may not be passed on does not get into a file that is.
         allowed = self.run.data.get("redistributable") is not False
         shown = allowed and picture.is_file() and picture.suffix in (".png", ".jpg", ".jpeg")
         references = list(dict.fromkeys(map(str, example.get("references") or [])))
-        self.blocks.append(
-            {
-                "type": "example",
-                "path": self._picture(picture) if shown else None,
-                "task": "Caption" if example.get("task") == "caption" else "Question",
-                "prompt": "" if example.get("task") == "caption" else str(example.get("prompt", "")),
-                "references": references[:5],
-                "id": str(example.get("example_id", "")),
-                "answers": [[name, str(words)] for name, words in self._answers(example)],
-            }
-        )
+        return {
+            "path": self._picture(picture) if shown else None,
+            "task": "Caption" if example.get("task") == "caption" else "Question",
+            "prompt": "" if example.get("task") == "caption" else str(example.get("prompt", "")),
+            "references": references[:_REFERENCES],
+            "more": max(len(references) - _REFERENCES, 0),
+            "id": str(example.get("example_id", "")),
+            "answers": [[name, str(words)] for name, words in self._answers(example)],
+        }
 
     def _answers(self, example: dict[str, Any]) -> list[tuple[str, str]]:
         answers = example.get("answers") or {}
@@ -202,7 +206,7 @@ def _pairs(document: Document) -> None:
         path, "Differences between the systems, with 95% intervals; filled where the pair can be told apart."
     )
     for metric in summary["pairs"]:
-        if metric in HEADLINES or metric == "text_loss_change":
+        if metric in HEADLINES:
             document.table(score_tables.pairs_table(summary, metric))
         else:
             write_table(score_tables.pairs_table(summary, metric), document.folder / "tables")
@@ -299,8 +303,7 @@ def _examples(document: Document) -> None:
         document.paragraph(
             text("The pictures may not be passed on under the terms of this data, and are left out."), small=True
         )
-    for example in document.run.examples:
-        document.example(example)
+    document.examples(document.run.examples)
 
 
 def _ledger(document: Document) -> None:
@@ -320,7 +323,7 @@ def _ledger(document: Document) -> None:
         lines = run.files.comparison.read_text(encoding="utf-8").rstrip().splitlines()
         cut = [*lines[:_SETTINGS_LINES], f"# … {len(lines) - _SETTINGS_LINES} more lines"]
         document.paragraph(text("Settings, resolved (comparison.yaml):"))
-        document.code("\n".join(lines if len(lines) <= _SETTINGS_LINES else cut), columns=2)
+        document.code("\n".join(lines if len(lines) <= _SETTINGS_LINES else cut), columns=3)
 
 
 def _spans(content: Text) -> list[dict[str, str]]:

@@ -125,23 +125,32 @@ def pretraining_table(run: RunData) -> Table | None:
 
 
 def cells_table(run: RunData) -> Table:
-    """Every cell, how it ended and the hash of its weights."""
+    """Every cell, how it ended and the hash of its weights; one row for the cells of a system that ended alike."""
     rows: list[Row] = []
-    for cell in run.cells:
-        reason = " ".join(str(cell.content.get("reason") or "").split())
-        rows.append(
-            [
-                TableCell(cell.system, style="system"),
-                TableCell(str(cell.seed)),
-                TableCell(cell.status, style="flag" if cell.status == "failed" else "plain"),
-                TableCell(str(cell.content.get("weights_hash") or "")[:16] or numbers.DASH, style="code"),
-                TableCell(reason[:200]),
-            ]
-        )
-    header = ["System", "Seed", "Status", "Weights", "Reason"]
+    records = []
+    for system in run.all_systems:
+        alike: dict[tuple[str, str], list[str]] = {}
+        for cell in run.cells_of(system):
+            reason = " ".join(str(cell.content.get("reason") or "").split())
+            weights = str(cell.content.get("weights_hash") or "")
+            words = f"{cell.seed}: {weights[:_HASH_DIGITS]}" if weights else str(cell.seed)
+            alike.setdefault((cell.status, reason), []).append(words)
+            record = {"system": system, "seed": cell.seed, "status": cell.status}
+            records.append(record | {"weights_hash": weights, "reason": reason})
+        for (status, reason), words in alike.items():
+            rows.append(
+                [
+                    TableCell(system, style="system"),
+                    TableCell(status, style="flag" if status == "failed" else "plain"),
+                    TableCell("  ".join(word.replace(" ", "\N{NO-BREAK SPACE}") for word in words), style="code"),
+                    TableCell(reason[:200]),
+                ]
+            )
+    header = ["System", "Status", "Seeds and their weights", "Reason"]
     if not any(row[-1].text for row in rows):
         header, rows = header[:-1], [row[:-1] for row in rows]
-    return Table("cells", "Cells.", header, rows, left_all=True, size=8)
+    title = f"Cells; of each hash of weights the first {_HASH_DIGITS} digits."
+    return Table("cells", title, header, rows, left_all=True, data=pd.DataFrame(records), size=8)
 
 
 def set_aside_table(run: RunData, at_most: int = 40) -> Table | None:
@@ -189,6 +198,7 @@ def facts_table(run: RunData) -> Table:
     return Table("facts", "Data, machine and versions.", ["What", "Value"], rows, left_all=True)
 
 
+_HASH_DIGITS = 12
 _HASHES = ("Data fingerprint", "Tokenizer")
 _PROBE = ("attention", "precision", "micro_batch_rows", "threads")
 

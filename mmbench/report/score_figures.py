@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from mmbench.report import numbers
 from mmbench.report.answer import Summary, names_of
@@ -32,7 +33,7 @@ def draw_pairs(summary: Summary, folder: Path) -> Path | None:
     labels = [f"{short[a]} {numbers.MINUS} {short[b]}" for a, b in pairs]
     records: list[dict[str, Any]] = []
     with drawing():
-        figure = Figure(figsize=(TEXT_WIDTH, 0.75 + 0.2 * len(pairs)), layout="constrained")
+        figure = Figure(figsize=(TEXT_WIDTH, 0.75 + 0.2 * len(pairs)), layout=ConstrainedLayoutEngine(wspace=0.08))
         panels = figure.subplots(1, len(metrics), sharey=True, squeeze=False)[0]
         for panel, metric in zip(panels, metrics, strict=True):
             shown = describe(metric)
@@ -56,7 +57,8 @@ def draw_pairs(summary: Summary, folder: Path) -> Path | None:
             panel.set_ylim(len(pairs) - 0.4, -0.6)
             panel.grid(axis="x")
             panel.set_axisbelow(True)
-            panel.locator_params(axis="x", nbins=4)
+            # Neighbouring panels' outermost numbers must not run into each other.
+            panel.locator_params(axis="x", nbins=3)
             panel.tick_params(axis="y", length=0)
             panel.spines["left"].set_visible(False)
         figure.supxlabel("difference in points, with 95% interval", fontsize=8.5)

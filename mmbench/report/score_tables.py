@@ -8,7 +8,7 @@ import pandas as pd
 
 from mmbench.report import numbers
 from mmbench.report.answer import Summary, detectable, leading, names_of, ranked
-from mmbench.report.catalogue import FRONT_PAGE, Metric, describe, ends, in_order, is_headline_variant
+from mmbench.report.catalogue import FRONT_PAGE, HEADLINES, Metric, describe, ends, in_order, is_headline_variant
 from mmbench.report.tables import Row, Table, TableCell
 
 
@@ -119,7 +119,7 @@ def kinds_table(summary: Summary, base: str) -> Table | None:
 
 
 def split_table(summary: Summary, split: str) -> Table | None:
-    """Test split and another one, side by side."""
+    """Test split and another one, side by side, on the headline metrics; the CSV file has all of page one."""
     metrics = in_order(
         {
             metric
@@ -130,23 +130,27 @@ def split_table(summary: Summary, split: str) -> Table | None:
     )
     if not metrics:
         return None
-    header = ["System"]
-    for metric in metrics:
-        header += [f"{describe(metric).short}, test", split, "difference"]
+    shown_here = [metric for metric in metrics if metric in HEADLINES][:4]
     rows, records = [], []
     for name, content in summary["systems"].items():
         row: Row = [TableCell(name, style="system")]
         for metric in metrics:
             shown = describe(metric)
             both = [content["metrics"].get(metric), content["splits"].get(split, {}).get(metric)]
+            records += [_record(name, metric, part, entry) for part, entry in zip(("test", split), both, strict=True)]
+            if metric not in shown_here:
+                continue
             digits = _digits(summary, metric)
             row += [_score_cell(entry, shown, digits, missing(content, metric)) for entry in both]
             change = both[1]["mean"] - both[0]["mean"] if both[0] and both[1] else None
             row.append(TableCell(numbers.fixed(None if change is None else change * shown.scale, digits, sign=True)))
-            records += [_record(name, metric, part, entry) for part, entry in zip(("test", split), both, strict=True)]
         rows.append(row)
     title = f"The split “{split}” beside the test split."
-    return Table(f"split_{split}", title, header, rows, rules=_rules(summary), data=pd.DataFrame(records))
+    header = ["System", *["test", split, "change"] * len(shown_here)]
+    table = Table(f"split_{split}", title, header, rows, rules=_rules(summary), data=pd.DataFrame(records), size=7.5)
+    table.groups = [("", 1), *((describe(metric).short, 3) for metric in shown_here)]
+    table.widths = [1.35, 1.35, 0.85] * len(shown_here)
+    return table
 
 
 def text_table(summary: Summary) -> Table | None:

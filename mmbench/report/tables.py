@@ -35,7 +35,7 @@ class Table:
     title: str
     """Its caption."""
     header: list[str]
-    """Column headings."""
+    """Column headings; under a group they need not repeat its words."""
     rows: list[Row]
     """Cells."""
     num_left: int = 1
@@ -48,12 +48,19 @@ class Table:
     """Font size in points in the PDF."""
     widths: list[float] | None = None
     """Shares of the width that the columns of numbers take; equal if not given."""
+    groups: list[tuple[str, int]] = field(default_factory=list)
+    """Headings above the headings: the words, and how many columns stand under them; none if empty."""
     left_all: bool = False
     """Whether every column is words."""
 
     def aligned(self) -> list[str]:
         """``left`` or ``right``, column by column."""
         return ["left" if self.left_all or i < self.num_left else "right" for i in range(len(self.header))]
+
+    def whole_header(self) -> list[str]:
+        """One heading a column, that of its group in front."""
+        above = [words for words, columns in self.groups for _ in range(columns)] or [""] * len(self.header)
+        return [f"{group}, {own}" if group else own for group, own in zip(above, self.header, strict=True)]
 
 
 def write_table(table: Table, folder: Path) -> None:
@@ -67,13 +74,17 @@ def write_table(table: Table, folder: Path) -> None:
         return
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(table.header)
+        writer.writerow(table.whole_header())
         writer.writerows([_one_line(cell) for cell in row] for row in table.rows)
 
 
 def markdown(table: Table) -> str:
     """A pipe table with its caption above."""
-    lines = [f"**{escape_markdown(table.title)}**", "", _pipes([escape_markdown(text) for text in table.header])]
+    lines = [
+        f"**{escape_markdown(table.title)}**",
+        "",
+        _pipes([escape_markdown(text) for text in table.whole_header()]),
+    ]
     lines.append(_pipes(["---" if side == "left" else "---:" for side in table.aligned()]))
     for row in table.rows:
         lines.append(_pipes([escape_markdown(_one_line(cell)) for cell in row]))
@@ -85,7 +96,7 @@ def latex(table: Table) -> str:
     columns = "".join(side[0] for side in table.aligned())
     lines = [r"\begin{table}", r"\centering", rf"\caption{{{escape_latex(table.title)}}}"]
     lines += [rf"\begin{{tabular}}{{{columns}}}", r"\toprule"]
-    lines.append(" & ".join(escape_latex(text) for text in table.header) + r" \\")
+    lines.append(" & ".join(escape_latex(text) for text in table.whole_header()) + r" \\")
     lines.append(r"\midrule")
     for number, row in enumerate(table.rows):
         if number in table.rules and number:

@@ -95,8 +95,8 @@ def test_pictures_that_may_not_be_passed_on_stay_out(make_run, tmp_path):
     loaded = load_run(run)
     document = write_document(loaded, build_summary(loaded), tmp_path / "made")
     assert not [path for path in document.pictures if path.suffix == ".png"]
-    examples = [block for block in document.blocks if block["type"] == "example"]
-    assert len(examples) == 6 and all(block["path"] is None for block in examples)
+    examples = [item for block in document.blocks if block["type"] == "examples" for item in block["items"]]
+    assert len(examples) == 6 and all(item["path"] is None for item in examples)
 
 
 def test_no_run(tmp_path):
