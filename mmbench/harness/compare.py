@@ -43,8 +43,8 @@ def run_comparison(
     if resume and not run.comparison.exists():
         raise UserError(f"there is no run '{settings.name}' in '{runs_dir}' to resume")
     check_tracking_uri(tracking_uri(settings.tracking.uri, run.runs_dir))
-    _claim(run, settings, command)
     with _locked(run):
+        _claim(run, settings, command)
         return _Comparison(run, settings, jobs).run()
 
 
@@ -188,30 +188,32 @@ def _devices(settings: Settings) -> int:
 
 
 def _claim(run: RunFiles, settings: Settings, command: str) -> None:
-    """Make the run's folder, or see that it was made with the same settings."""
-    try:
-        if run.comparison.exists():
-            different = settings_difference(load_settings_file(run.comparison), settings)
-            if different:
-                shown = "; ".join(different[:_SHOWN_DIFFERENCES])
-                more = f" and {len(different) - _SHOWN_DIFFERENCES} more" if len(different) > _SHOWN_DIFFERENCES else ""
-                raise UserError(
-                    f"the run '{run.root}' was made with other settings ({shown}{more}): "
-                    "give another --name, or the same settings"
-                )
-            return
-        run.root.mkdir(parents=True, exist_ok=True)
-        write_json(run.environment, describe_environment())
-        run.command.write_text(command + "\n", encoding="utf-8")
-        save_settings(settings, run.comparison)
-    except PermissionError as error:
-        raise UserError(f"no permission to write '{error.filename or run.root}': give another --runs folder") from error
+    """Write down what the run is, or see that it was made with the same settings."""
+    # A run whose data could not even be prepared holds nothing that other settings could spoil.
+    if run.comparison.exists() and run.data.exists():
+        different = settings_difference(load_settings_file(run.comparison), settings)
+        if different:
+            shown = "; ".join(different[:_SHOWN_DIFFERENCES])
+            more = f" and {len(different) - _SHOWN_DIFFERENCES} more" if len(different) > _SHOWN_DIFFERENCES else ""
+            raise UserError(
+                f"the run '{run.root}' was made with other settings ({shown}{more}): "
+                "give another --name, or the same settings"
+            )
+        return
+    write_json(run.environment, describe_environment())
+    run.command.write_text(command + "\n", encoding="utf-8")
+    save_settings(settings, run.comparison)
 
 
 @contextmanager
 def _locked(run: RunFiles) -> Iterator[None]:
     """One process at a time works on a run; the lock goes with the process, however it ends."""
-    with run.lock.open("w") as file:
+    try:
+        run.root.mkdir(parents=True, exist_ok=True)
+        file = run.lock.open("w")
+    except PermissionError as error:
+        raise UserError(f"no permission to write '{error.filename}': give another --runs folder") from error
+    with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
