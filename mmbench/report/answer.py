@@ -1,5 +1,6 @@
 """The answer of a comparison in sentences, each with its interval and how sure it is."""
 
+from itertools import combinations
 from typing import Any
 
 from mmbench.report import numbers
@@ -47,26 +48,30 @@ def budget_words(budget: str) -> str:
 def verdict(summary: Summary) -> Text:
     """One sentence: who is ahead on what, and where the top is not decided."""
     ahead: dict[str, list[str]] = {}
-    tied: dict[tuple[str, ...], list[str]] = {}
+    tied: dict[tuple[tuple[str, ...], bool], list[str]] = {}
     for metric in _headlines(summary):
         leaders = leading(summary, metric)
         if len(leaders) == 1:
             ahead.setdefault(leaders[0], []).append(describe(metric).label)
         elif leaders:
             at_top = tuple(name for name in names_of(summary, "system") if name in leaders)
-            tied.setdefault(at_top, []).append(describe(metric).label)
+            # All may be within reach of the best, and two of them be apart nevertheless.
+            alike = not any(pair_of(summary, metric, a, b)["distinguishable"] for a, b in combinations(at_top, 2))
+            tied.setdefault((at_top, alike), []).append(describe(metric).label)
     parts: Text = []
     for name, labels in ahead.items():
         parts += text("; " if parts else "", system(name), f" is ahead of all others on {numbers.join(labels)}")
-    for names, labels in tied.items():
+    total = len(names_of(summary, "system"))
+    for (names, alike), labels in tied.items():
         parts += text("; " if parts else "", f"on {numbers.join(labels)} ")
-        total = len(names_of(summary, "system"))
         if len(names) > MANY:
             parts += text(f"{len(names)} of the {total} systems cannot be told apart from the best")
-            continue
-        parts += join_systems(list(names))
-        everyone = len(names) == total
-        parts += text(" cannot be told apart" if everyone else " are at the top and cannot be told apart")
+        elif not alike:
+            parts += text("none of ", join_systems(list(names)), " can be told apart from the best")
+        else:
+            parts += join_systems(list(names))
+            words = " cannot be told apart" if len(names) == total else " are at the top and cannot be told apart"
+            parts += text(words)
     if not parts:
         return text("No two systems have been scored yet.")
     first = parts[0] if parts[0].style == "system" else Span(parts[0].text[:1].upper() + parts[0].text[1:])

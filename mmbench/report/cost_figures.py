@@ -20,10 +20,10 @@ _QUALITY = (
     ("text_to_image_recall@5", "embed_image_s", "embedding an image"),
 )
 _CURVES = (
-    ("loss", "Training loss"),
-    ("validation_loss", "Validation loss"),
-    ("validation_caption_loss", "Validation loss, captions"),
-    ("validation_answer_loss", "Validation loss, answers"),
+    ("loss", "Training loss", "weighted sum"),
+    ("validation_loss", "Validation loss", "weighted sum"),
+    ("validation_caption_loss", "Validation loss, captions", "nats per token"),
+    ("validation_answer_loss", "Validation loss, answers", "nats per token"),
 )
 
 
@@ -135,10 +135,10 @@ def draw_latency(summary: Summary, found: dict[str, Look], folder: Path) -> Path
 def draw_curves(run: RunData, found: dict[str, Look], folder: Path) -> Path | None:
     """Losses over the spent share of the budget: the mean of a system's seeds and the band they span."""
     curves = []
-    for key, title in _CURVES:
+    for key, title, unit in _CURVES:
         lines = {name: line for name in run.all_systems if (line := _curve(run, name, key)) is not None}
         if lines:
-            curves.append((key, title, lines))
+            curves.append((key, title, unit, lines))
     if not curves:
         return None
     num_rows = -(-len(curves) // 2)
@@ -147,16 +147,16 @@ def draw_curves(run: RunData, found: dict[str, Look], folder: Path) -> Path | No
         height = 2.1 * num_rows
         figure = Figure(figsize=(TEXT_WIDTH, height), layout="constrained")
         panels = figure.subplots(num_rows, 2, squeeze=False).flat
-        for panel, (key, title, lines) in zip(panels, curves, strict=False):
-            _draw_curve(panel, title, lines, found)
+        for panel, (key, title, unit, lines) in zip(panels, curves, strict=False):
+            _draw_curve(panel, title, unit, lines, found)
             records += [line.assign(system=name, curve=key) for name, line in lines.items()]
         for panel in list(panels)[: 2 * num_rows - len(curves)]:
             panel.set_visible(False)
-        legend_above(figure, found, list(dict.fromkeys(name for _, _, lines in curves for name in lines)))
+        legend_above(figure, found, list(dict.fromkeys(name for *_, lines in curves for name in lines)))
         return save(figure, pd.concat(records), folder, "learning_curves")
 
 
-def _draw_curve(panel: Axes, title: str, lines: dict[str, pd.DataFrame], found: dict[str, Look]) -> None:
+def _draw_curve(panel: Axes, title: str, unit: str, lines: dict[str, pd.DataFrame], found: dict[str, Look]) -> None:
     tops = []
     for name, line in lines.items():
         look = found[name]
@@ -168,7 +168,7 @@ def _draw_curve(panel: Axes, title: str, lines: dict[str, pd.DataFrame], found: 
         tops.append(float((early if len(early) else line)["high"].max()))
     panel.set_title(title)
     panel.set_xlabel("budget spent, in percent")
-    panel.set_ylabel("nats per token")
+    panel.set_ylabel(unit)
     panel.set_xlim(0, 100)
     # The first steps' loss is a matter of the start, and would flatten all that follows.
     lowest = min(float(line["low"].min()) for line in lines.values())

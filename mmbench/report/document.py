@@ -87,9 +87,9 @@ class Document:
         if path is not None:
             self.blocks.append({"type": "figure", "path": self._picture(path), "caption": caption})
 
-    def code(self, words: str, columns: int = 1) -> None:
-        """Verbatim lines."""
-        self.blocks.append({"type": "code", "text": words, "columns": columns})
+    def code(self, title: str, words: str, columns: int = 1) -> None:
+        """Verbatim lines under a line that says what they are."""
+        self.blocks.append({"type": "code", "title": title, "text": words, "columns": columns})
 
     def examples(self, examples: list[dict[str, Any]]) -> None:
         """Two beside each other: a picture with the prompt, the references and every system's answer."""
@@ -247,11 +247,17 @@ def _curves(document: Document) -> None:
     if path is None:
         document.paragraph(text("No cell has written a log yet."))
         return
-    document.figure(
-        path,
+    caption = (
         "Loss over the share of the budget spent: mean of the seeds, and the band they span. The training loss is that "
-        "of single logged steps. The axis starts after the first 2% of the budget.",
+        "of single logged steps. The axis starts after the first 2% of the budget."
     )
+    logs = {cell.system: cell.log for cell in document.run.cells}
+    if "blind" in logs and any("contrastive_loss" in logs.get(name, ()) for name in document.run.systems):
+        caption += (
+            " Training and validation loss are the weighted sum of all objectives, of which the baseline without an "
+            "image lacks the contrastive one: it compares with the systems only on captions and on answers."
+        )
+    document.figure(path, caption)
 
 
 def _kinds(document: Document) -> None:
@@ -273,10 +279,6 @@ def _kinds(document: Document) -> None:
             write_table(table, document.folder / "tables")
     for split in sorted({split for content in summary["systems"].values() for split in content["splits"]}):
         document.table(score_tables.split_table(summary, split))
-        if split == "composition":
-            document.paragraph(
-                text("The split “composition” shows combinations of attributes that training never shows."), small=True
-            )
     table = score_tables.text_table(summary)
     document.table(table)
     if table is not None:
@@ -317,13 +319,12 @@ def _ledger(document: Document) -> None:
     document.table(ledger_tables.facts_table(run))
     document.table(ledger_tables.set_aside_table(run))
     if run.command:
-        document.paragraph(text("The command that repeats this comparison:"))
-        document.code(run.command)
+        document.code("The command that repeats this comparison:", run.command)
     if run.files.comparison.is_file():
         lines = run.files.comparison.read_text(encoding="utf-8").rstrip().splitlines()
         cut = [*lines[:_SETTINGS_LINES], f"# … {len(lines) - _SETTINGS_LINES} more lines"]
-        document.paragraph(text("Settings, resolved (comparison.yaml):"))
-        document.code("\n".join(lines if len(lines) <= _SETTINGS_LINES else cut), columns=3)
+        shown = lines if len(lines) <= _SETTINGS_LINES else cut
+        document.code("Settings, resolved (comparison.yaml):", "\n".join(shown), columns=3)
 
 
 def _spans(content: Text) -> list[dict[str, str]]:

@@ -86,13 +86,11 @@ def stages_table(summary: Summary) -> Table:
     for name in names_of(summary, "system"):
         rules.append(len(rows))
         for number, stage in enumerate(summary["systems"][name]["stages"]):
-            frozen = ", ".join(stage.get("frozen") or []) or "nothing"
             rows.append(
                 [
                     TableCell(name if number == 0 else "", style="system"),
                     TableCell(numbers.percent(stage.get("share"), 0)),
-                    TableCell(", ".join(stage.get("trains") or []) or "nothing"),
-                    TableCell(frozen),
+                    *(TableCell(", ".join(stage.get(k) or []).replace("_", " ") or "nothing") for k in _PARTS),
                 ]
             )
     header = ["System", "Share of the budget", "Trains", "Frozen"]
@@ -133,8 +131,8 @@ def cells_table(run: RunData) -> Table:
         for cell in run.cells_of(system):
             reason = " ".join(str(cell.content.get("reason") or "").split())
             weights = str(cell.content.get("weights_hash") or "")
-            words = f"{cell.seed}: {weights[:_HASH_DIGITS]}" if weights else str(cell.seed)
-            alike.setdefault((cell.status, reason), []).append(words)
+            one = f"{cell.seed}: {weights[:_HASH_DIGITS]}" if weights else str(cell.seed)
+            alike.setdefault((cell.status, reason), []).append(one)
             record = {"system": system, "seed": cell.seed, "status": cell.status}
             records.append(record | {"weights_hash": weights, "reason": reason})
         for (status, reason), words in alike.items():
@@ -198,6 +196,7 @@ def facts_table(run: RunData) -> Table:
     return Table("facts", "Data, machine and versions.", ["What", "Value"], rows, left_all=True)
 
 
+_PARTS = ("trains", "frozen")
 _HASH_DIGITS = 12
 _HASHES = ("Data fingerprint", "Tokenizer")
 _PROBE = ("attention", "precision", "micro_batch_rows", "threads")

@@ -83,16 +83,21 @@ def millions(value: float | None) -> str:
 
 
 def seconds(value: float | None) -> str:
-    """``61 s``, ``4.1 min``, ``1.3 h``; ``6.2 ms`` below a second."""
+    """Three digits: ``61.0 s``, ``4.10 min``, ``1.30 h``; ``6.20 ms`` below a second."""
     if value is None or not math.isfinite(value):
         return DASH
     if value == 0:
         return "0 s"
     if value < 1:
-        return f"{value * 1e3:.3g} ms"
+        return f"{_three(value * 1e3)} ms"
     if value < 120:
-        return f"{value:.3g} s"
-    return f"{value / 60:.3g} min" if value < 7200 else f"{value / 3600:.3g} h"
+        return f"{_three(value)} s"
+    return f"{_three(value / 60)} min" if value < 7200 else f"{_three(value / 3600)} h"
+
+
+def _three(value: float) -> str:
+    """Three significant digits, zeros at the end too; whole numbers from 100 on."""
+    return f"{value:,.0f}" if value >= 99.95 else f"{value:#.3g}"
 
 
 def memory(value: float | None) -> str:

@@ -58,7 +58,7 @@ def draw_pairs(summary: Summary, folder: Path) -> Path | None:
             panel.grid(axis="x")
             panel.set_axisbelow(True)
             # Neighbouring panels' outermost numbers must not run into each other.
-            panel.locator_params(axis="x", nbins=3)
+            panel.locator_params(axis="x", nbins=4, prune="both")
             panel.tick_params(axis="y", length=0)
             panel.spines["left"].set_visible(False)
         figure.supxlabel("difference in points, with 95% interval", fontsize=8.5)
@@ -76,7 +76,7 @@ def draw_kinds(summary: Summary, base: str, found: dict[str, Look], folder: Path
     records = []
     spacing = 0.7 / max(len(systems), 1)
     with drawing():
-        height = 0.6 + len(kinds) * max(0.3, 0.08 * len(systems) + 0.12)
+        height = 0.6 + len(kinds) * max(0.3, 0.07 * len(systems) + 0.1)
         figure = Figure(figsize=(TEXT_WIDTH, height), layout="constrained")
         panel = figure.subplots()
         for number, kind in enumerate(kinds):

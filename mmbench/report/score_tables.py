@@ -31,6 +31,8 @@ def not_applicable_notes(summary: Summary) -> list[str]:
     for content in summary["systems"].values():
         for metric, reason in content["not_applicable"].items():
             if not _measured(summary, metric):
+                for other in content["metrics"]:
+                    reason = reason.replace(other, describe(other).label)
                 reasons.setdefault(metric, reason)
     return [f"{describe(metric).label}: not applicable ({reason})." for metric, reason in reasons.items()]
 
@@ -119,7 +121,7 @@ def kinds_table(summary: Summary, base: str) -> Table | None:
 
 
 def split_table(summary: Summary, split: str) -> Table | None:
-    """Test split and another one, side by side, on the headline metrics; the CSV file has all of page one."""
+    """Test split and another one, side by side, on the headline metrics; the CSV file has more."""
     metrics = in_order(
         {
             metric
@@ -145,7 +147,8 @@ def split_table(summary: Summary, split: str) -> Table | None:
             change = both[1]["mean"] - both[0]["mean"] if both[0] and both[1] else None
             row.append(TableCell(numbers.fixed(None if change is None else change * shown.scale, digits, sign=True)))
         rows.append(row)
-    title = f"The split “{split}” beside the test split."
+    what = " (combinations of attributes that training never shows)" if split == "composition" else ""
+    title = f"The split “{split}”{what} beside the test split."
     header = ["System", *["test", split, "change"] * len(shown_here)]
     table = Table(f"split_{split}", title, header, rows, rules=_rules(summary), data=pd.DataFrame(records), size=7.5)
     table.groups = [("", 1), *((describe(metric).short, 3) for metric in shown_here)]

@@ -91,6 +91,17 @@ def test_the_verdict_names_one_leader_only_where_it_is_sure(summary):
     assert said.endswith("unified, crossattn and hybrid cannot be told apart.")
 
 
+def test_a_tie_with_the_best_is_not_called_a_tie_of_all(summary):
+    for pair in summary["pairs"]["cider_d"]:
+        pair["distinguishable"] = False
+    first, *_, last = answer.ranked(summary, "cider_d")
+    middle = next(name for name in ("unified", "crossattn", "hybrid") if name not in (first, last))
+    for a, b in ((middle, last), (last, middle)):
+        set_pair(summary, "cider_d", a, b, distinguishable=True)
+    said = plain(answer.verdict(summary))
+    assert "n CIDEr-D none of unified, crossattn and hybrid can be told apart from the best" in said
+
+
 def test_failed_cells_and_set_aside_images_are_counted(make_run):
     summary = build_summary(load_run(make_run(failed=[("hybrid", 1)], waiting=[("unified", 2)], images=12)))
     said = " ".join(plain(item) for item in answer.incomplete(summary))
