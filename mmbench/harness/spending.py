@@ -192,6 +192,8 @@ class SpendBudget(lightning.Callback):
             for name, value in {"": total, **losses.means(batch.totals)}.items():
                 sums[name] = sums.get(name, 0.0) + float(value)
         trainee.train()
+        if not batches:
+            return
         named = {f"validation_{name}_loss" if name else "validation_loss": v / len(batches) for name, v in sums.items()}
         self._append(trainer, named)
 
