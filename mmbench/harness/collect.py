@@ -30,7 +30,10 @@ def collect(root: Path, order: list[tuple[str, int]]) -> None:
     predictions = pd.concat([pd.read_parquet(cell.predictions) for cell in done], ignore_index=True)
     write_table(predictions, opened.files.predictions)
     scores = pd.read_parquet(opened.files.scores(TEST))
-    _write_examples(opened.files, predictions, scores, opened.datamodule, opened.settings.evaluation.num_examples)
+    # Systems that see differ from blind baselines everywhere; what tells is where they differ from each other.
+    several = len(opened.settings.systems) > 1
+    compared = scores[scores["system"].isin(list(opened.settings.systems))] if several else scores
+    _write_examples(opened.files, predictions, compared, opened.datamodule, opened.settings.evaluation.num_examples)
 
 
 def _text_loss_before(files: RunFiles, done: list[CellFiles], split: str) -> list[pd.DataFrame]:

@@ -46,7 +46,7 @@ def test_overrides_reach_every_kind_of_value() -> None:
         overrides=[
             "training.learning_rate=1e-2",
             "training.betas=[0.8, 0.9]",
-            "training.rows={captions: 1}",
+            "training.rows={captions: 3}",
             "trainer.precision=32",
             "trainer.micro_batch_rows=4",
             "data.sources.0.scenes.train=10",
@@ -59,7 +59,7 @@ def test_overrides_reach_every_kind_of_value() -> None:
     )
     assert settings.training.learning_rate == 0.01
     assert settings.training.betas == (0.8, 0.9)
-    assert (settings.training.rows.captions, settings.training.rows.questions) == (1, 4), "the section's rest stays"
+    assert (settings.training.rows.captions, settings.training.rows.questions) == (3, 6), "the section's rest stays"
     assert settings.trainer.precision == "32", "text stays text"
     assert settings.trainer.micro_batch_rows == 4
     assert settings.data.sources[0].scenes.train == 10
