@@ -142,9 +142,14 @@ def test_pairs_alone_count_as_samples() -> None:
 def test_text_rows_predict_every_next_token_and_have_no_images() -> None:
     batch = make([3], mode="text")
     assert batch.images.shape == (0, 3, 4, 4)
-    for ids, labels, roles in segments(batch, 0):
-        assert labels == [*ids[1:], TOKENIZER.eos_id]
-        assert set(roles) == {Role.TEXT}
+    ((ids, labels, roles),) = segments(batch, 0)
+    ends = [place for place, label in enumerate(labels) if label == TOKENIZER.eos_id]
+    assert len(ends) > 1, "several texts are one document"
+    assert [label for place, label in enumerate(labels) if place not in ends] == [
+        following for place, following in enumerate(ids[1:]) if place not in ends
+    ]
+    assert batch.positions[0, : len(ids)].tolist() == list(range(len(ids)))
+    assert set(roles) == {Role.TEXT}
     assert batch.totals.text_tokens == int((batch.labels != IGNORED).sum()) == batch.totals.tokens
 
 

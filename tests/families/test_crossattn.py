@@ -27,9 +27,9 @@ def test_text_ability_is_kept_exactly_while_the_language_model_is_frozen(
     build: Build, datamodule: MultimodalDataModule
 ) -> None:
     family = build("crossattn")
-    texts = [datamodule.tokenizer.encode(text) for text in ("a red circle", "Q: how many? A: two", "a large square")]
+    texts = [datamodule.tokenizer.encode(text) for text in ("a red circle", "how many? two", "a large square")]
     before = family.text_nats(texts)
-    family.freeze_all_but(["cross_attention", "heads"])
+    family.freeze_all_but(["cross_attention", "gates", "heads"])
     optimizer = family.configure_optimizers()
     for step in range(4):
         loss = family.training_step(datamodule.train_batch(step, 0, 8), step)["loss"]
