@@ -10,7 +10,6 @@ import json
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -27,6 +26,7 @@ from mmbench.harness.flops import count_step_flops
 from mmbench.harness.precision import device_of, inference
 from mmbench.harness.run_files import CellFiles
 from mmbench.harness.starting_point import shared_parts
+from mmbench.harness.timing import seconds, wait
 from mmbench.harness.training import train
 from mmbench.nn.attention import set_attention_kernel
 
@@ -143,7 +143,7 @@ def _bare_step(family: Family, datamodule: MultimodalDataModule, settings: Setti
     began_s = 0.0
     for step in range(steps + 1):
         if step == 1:
-            _wait(device)
+            wait(device)
             began_s = time.perf_counter()
         batch = datamodule.train_batch(step, 0, datamodule.batch_rows).to(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=mixed):
@@ -152,7 +152,7 @@ def _bare_step(family: Family, datamodule: MultimodalDataModule, settings: Setti
         loss.backward()
         torch.nn.utils.clip_grad_norm_(family.parameters(), settings.training.gradient_clip)
         optimizer.step()
-    _wait(device)
+    wait(device)
     return (time.perf_counter() - began_s) / steps
 
 
@@ -167,7 +167,7 @@ def _generation(
     end, family.eos_id = family.eos_id, -1
     try:
         with inference(settings.trainer, device):
-            return _seconds(lambda: family.generate(family.see(images), prompts, GENERATED, cached), device)
+            return seconds(lambda: family.generate(family.see(images), prompts, GENERATED, cached), device)
     finally:
         family.eos_id = end
 
@@ -184,21 +184,8 @@ def _matmul_rate(device: torch.device, settings: Settings) -> float:
     one = torch.randn(side, side, device=device, dtype=dtype)
     repeats = 5
     one @ one
-    seconds = _seconds(lambda: [one @ one for _ in range(repeats)], device)
-    return 2 * side**3 * repeats / seconds
-
-
-def _seconds(work: Callable[[], object], device: torch.device) -> float:
-    _wait(device)
-    began_s = time.perf_counter()
-    work()
-    _wait(device)
-    return time.perf_counter() - began_s
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+    took_s = seconds(lambda: [one @ one for _ in range(repeats)], device)
+    return 2 * side**3 * repeats / took_s
 
 
 def _table(

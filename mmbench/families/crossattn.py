@@ -66,7 +66,8 @@ def gated_layers(shared: SharedParts, every: int, feed_forward: bool) -> nn.Modu
 
 def gates_of(layers: nn.ModuleDict) -> nn.ParameterList:
     """The gates of all gated layers."""
-    return nn.ParameterList(gate for layer in layers.values() for gate in layer.gates())
+    gated = [layer for layer in layers.values() if isinstance(layer, GatedCrossAttention)]
+    return nn.ParameterList(gate for layer in gated for gate in layer.gates())
 
 
 def look(layers: nn.ModuleDict, image_tokens: Tensor) -> dict[int, tuple[Tensor, Tensor]]:

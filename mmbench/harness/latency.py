@@ -1,8 +1,6 @@
 """Latency as a user would feel it: one checkpoint of each system, interleaved, over rising resolution."""
 
 import statistics
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ from mmbench.harness.opened import open_run
 from mmbench.harness.precision import device_of, inference
 from mmbench.harness.run_files import read_json, write_json
 from mmbench.harness.spending import peak_memory_bytes
+from mmbench.harness.timing import seconds
 
 _FULL = LatencySettings(repeats=100, resolutions=[1.0, 1.5, 2.0, 3.0, 4.0])
 
@@ -52,8 +51,8 @@ def measure_latency(root: Path, systems: list[tuple[str, int]]) -> None:
         with inference(opened.settings.trainer, device):
             timed = _interleaved(families, images, prompt, caption, plan)
             tokens = {name: family.cost(images)["image_tokens"] for name, family in families.items()}
-        for (system, measure), seconds in timed.items():
-            rows.append(_row(system, measure, seconds, batch_size, side, tokens[system], plan))
+        for (system, measure), values in timed.items():
+            rows.append(_row(system, measure, values, batch_size, side, tokens[system], plan))
         write_json(
             opened.files.latency,
             {
@@ -73,9 +72,9 @@ def _interleaved(
     timed: dict[tuple[str, str], list[float]] = {}
     for repeat in range(-plan.warmup, plan.repeats):
         for system, family in families.items():
-            for measure, seconds in _measure(family, images, prompt, caption, plan.tokens).items():
+            for measure, value in _measure(family, images, prompt, caption, plan.tokens).items():
                 if repeat >= 0:
-                    timed.setdefault((system, measure), []).append(seconds)
+                    timed.setdefault((system, measure), []).append(value)
     return timed
 
 
@@ -86,8 +85,8 @@ def _measure(
     prompts = [prompt] * len(images)
     end, family.eos_id = family.eos_id, -1  # No token ends the text: every system generates the same number.
     try:
-        first = _seconds(lambda: family.generate(family.see(images), prompts, 1), images.device)
-        whole = _seconds(lambda: family.generate(family.see(images), prompts, num_tokens), images.device)
+        first = seconds(lambda: family.generate(family.see(images), prompts, 1), images.device)
+        whole = seconds(lambda: family.generate(family.see(images), prompts, num_tokens), images.device)
     finally:
         family.eos_id = end
     per_token = max(1e-9, whole - first) / (num_tokens - 1)
@@ -96,22 +95,9 @@ def _measure(
         "per_token_s": per_token,
         "tokens_per_s": len(images) * num_tokens / whole,
         "caption_s": whole,
-        "embed_image_s": _seconds(lambda: family.embed_images(images), images.device),
-        "embed_text_s": _seconds(lambda: family.embed_texts([caption] * len(images)), images.device),
+        "embed_image_s": seconds(lambda: family.embed_images(images), images.device),
+        "embed_text_s": seconds(lambda: family.embed_texts([caption] * len(images)), images.device),
     }
-
-
-def _seconds(work: Callable[[], object], device: torch.device) -> float:
-    _wait(device)
-    began_s = time.perf_counter()
-    work()
-    _wait(device)
-    return time.perf_counter() - began_s
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 def _row(

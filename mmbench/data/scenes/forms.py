@@ -221,7 +221,6 @@ def _comparison() -> Iterator[Form]:
         yield _form("comparison", f"are there more {plural(first.words)} than {plural(second.words)}?", YES_NO, more)
         yield _form("comparison", f"is the {first.words} larger than the {second.words}?", YES_NO, larger)
 
-
     for here, there, side, opposite in _SIDES:
 
         def fuller(world: World, here: tuple[int, int] = here, there: tuple[int, int] = there) -> Truth:
