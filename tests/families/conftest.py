@@ -12,8 +12,7 @@ from mmbench.data.batch import Batch
 from mmbench.data.datamodule import MultimodalDataModule
 from mmbench.families.family import Family
 from mmbench.families.registry import build_family
-
-from .tiny import ENCODER, IMAGE_SIZE, Build, open_all_gates, shared_parts
+from tests.families.tiny import ENCODER, IMAGE_SIZE, Build, open_all_gates, shared_parts
 
 
 @pytest.fixture(autouse=True)

@@ -10,8 +10,7 @@ from mmbench.data.prompts import CAPTION_PROMPT, question_prompt
 from mmbench.families.family import Family, Sight
 from mmbench.families.registry import FAMILIES
 from mmbench.families.trunk import SEES_IMAGE, PlainRows
-
-from .tiny import Build, rows_of
+from tests.families.tiny import Build, rows_of
 
 QUESTIONS = ("what colour is the circle?", "how many?", "is there a large red square left of the small blue triangle?")
 

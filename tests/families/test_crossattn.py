@@ -12,8 +12,7 @@ from mmbench.families.crossattn import CrossAttn
 from mmbench.families.family import Sight
 from mmbench.families.trunk import SEES_IMAGE
 from mmbench.nn.cross_attention import GatedCrossAttention
-
-from .tiny import Build
+from tests.families.tiny import Build
 
 
 def test_at_the_start_it_is_the_language_model(build: Build, batch: Batch) -> None:

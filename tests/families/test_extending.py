@@ -13,8 +13,7 @@ from mmbench.config.settings import Settings
 from mmbench.data.datamodule import MultimodalDataModule
 from mmbench.families.family import Family
 from mmbench.families.registry import FAMILIES, build_family
-
-from .tiny import Build, shared_parts
+from tests.families.tiny import Build, shared_parts
 
 DOC = Path(__file__).parents[2] / "docs" / "extending.md"
 

@@ -6,8 +6,7 @@ import torch
 from mmbench.config.errors import UserError
 from mmbench.data.batch import Batch
 from mmbench.data.datamodule import MultimodalDataModule
-
-from .tiny import Build
+from tests.families.tiny import Build
 
 
 @pytest.mark.parametrize(("factor", "num_tokens"), [(2, 4), (4, 1)])

@@ -7,8 +7,7 @@ from mmbench.config.model import StageSettings
 from mmbench.families.family import Family
 from mmbench.families.registry import FAMILIES, family_class
 from mmbench.families.unified import Unified
-
-from .tiny import Build
+from tests.families.tiny import Build
 
 
 class Shifted(Unified):

@@ -7,8 +7,7 @@ from mmbench.data.batch import IGNORED, Role
 from mmbench.data.datamodule import MultimodalDataModule
 from mmbench.families.starting_point import ContrastivePretraining, TextPretraining
 from mmbench.families.trainee import Trainee
-
-from .tiny import Build
+from tests.families.tiny import Build
 
 
 def trainee(kind: str, build: Build, datamodule: MultimodalDataModule) -> tuple[Trainee, MultimodalDataModule]:

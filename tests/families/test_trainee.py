@@ -6,8 +6,7 @@ import torch
 from mmbench.config.training import TrainingSettings
 from mmbench.data.batch import Batch, Totals
 from mmbench.families.trainee import Losses, Trainee
-
-from .tiny import Build
+from tests.families.tiny import Build
 
 
 def test_losses_are_shares_of_the_whole_step() -> None:

@@ -12,8 +12,7 @@ from torch.nn.parallel import DistributedDataParallel
 from mmbench.data.batch import IGNORED, Batch, Role
 from mmbench.families.family import Family
 from mmbench.families.registry import FAMILIES
-
-from .tiny import Build, rows_of
+from tests.families.tiny import Build, rows_of
 
 
 @pytest.mark.slow

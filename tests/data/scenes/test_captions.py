@@ -4,8 +4,7 @@ import pytest
 
 from mmbench.data.scenes.captions import NUM_CAPTIONS, write_captions
 from mmbench.data.scenes.world import World, sample_world
-
-from .oracle import HELD_OUT, Thing, is_true, things
+from tests.data.scenes.oracle import HELD_OUT, Thing, is_true, things
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["standard", "composition"])

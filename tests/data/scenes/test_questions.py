@@ -10,8 +10,7 @@ from mmbench.data.scenes.forms import all_forms
 from mmbench.data.scenes.questions import SceneQuestion, choose_questions
 from mmbench.data.scenes.vocabulary import KINDS
 from mmbench.data.scenes.world import World, sample_world
-
-from .oracle import HELD_OUT, answer, fitting, things
+from tests.data.scenes.oracle import HELD_OUT, answer, fitting, things
 
 Asked = tuple[World, list[list[SceneQuestion]]]
 

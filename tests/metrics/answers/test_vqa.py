@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metrics.reference import require_data
 from mmbench.metrics import exact_match, mean_by_group, multiple_choice_accuracy, vqa_accuracy
 from mmbench.metrics.answers.normalization import normalize_answer
+from tests.metrics.reference import require_data
 
 
 @pytest.mark.parametrize(

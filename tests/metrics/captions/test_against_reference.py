@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from metrics.reference import reference_scores, require_data
 from mmbench.metrics import bleu, cider, cider_d, rouge_l
+from tests.metrics.reference import reference_scores, require_data
 
 Corpus = tuple[dict[Any, list[str]], dict[Any, str]]
 

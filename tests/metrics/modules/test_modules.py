@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from metrics.modules import two_processes
-from metrics.modules.two_processes import METRICS, SHARES_OF_FIRST, add, examples
 from mmbench.metrics import CiderD, CrossModalRecall, ExactMatch, RougeL, cider_d
+from tests.metrics.modules import two_processes
+from tests.metrics.modules.two_processes import METRICS, SHARES_OF_FIRST, add, examples
 
 ROOT = Path(__file__).parents[3]
 

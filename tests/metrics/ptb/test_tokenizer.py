@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metrics.reference import reference_tokens, require_data, require_java
 from mmbench.metrics.ptb import encode, tokenize
+from tests.metrics.reference import reference_tokens, require_data, require_java
 
 MARKS = ".,!?;:'\"-()/&#$%*+=@_~[]{}"
 
