@@ -78,7 +78,7 @@ def parts_to_pretrain(root: Path) -> None:
     plan = {
         part: str(pretraining_files(opened.settings, opened.datamodule, opened.files.runs_dir, part).root)
         for part in PARTS
-        if needs_pretraining(opened.settings, part)
+        if needs_pretraining(opened.settings, opened.datamodule, part)
     }
     write_json(opened.files.pretraining_plan, plan)
 

@@ -35,10 +35,14 @@ _SEED = 0
 _TEXT_TOWER = Decoder.Config(vocab_size=0, width=128, depth=1, num_heads=4, num_kv_heads=4, feed_forward_width=320)
 
 
-def needs_pretraining(settings: Settings, part: str) -> bool:
-    """Whether the settings ask for that part to be pretrained here."""
+def needs_pretraining(settings: Settings, datamodule: MultimodalDataModule, part: str) -> bool:
+    """Whether that part is pretrained here: the settings ask for it, and the data has what it takes.
+
+    Without captions there is nothing to tell images apart by: the encoder then starts from random weights.
+    """
     if part == "encoder":
-        return settings.encoder.weights == "contrastive" and settings.pretraining.encoder_steps > 0
+        asked = settings.encoder.weights == "contrastive" and settings.pretraining.encoder_steps > 0
+        return asked and "retrieve" in datamodule.tasks
     return settings.language_model.weights == "text" and settings.pretraining.language_model_steps > 0
 
 
@@ -106,10 +110,10 @@ def shared_parts(settings: Settings, datamodule: MultimodalDataModule, runs_dir:
     torch.manual_seed(_SEED)
     encoder = build_encoder(settings.encoder, settings.image_size)
     decoder = _decoder(settings, datamodule)
-    if needs_pretraining(settings, "encoder"):
+    if needs_pretraining(settings, datamodule, "encoder"):
         files = pretraining_files(settings, datamodule, runs_dir, "encoder")
         encoder.load_state_dict(load_file(_encoder_weights(files.root)))
-    if needs_pretraining(settings, "language_model"):
+    if needs_pretraining(settings, datamodule, "language_model"):
         files = pretraining_files(settings, datamodule, runs_dir, "language_model")
         decoder = load_llama(str(_decoder_folder(files.root)))
     tokenizer = datamodule.tokenizer
@@ -118,7 +122,7 @@ def shared_parts(settings: Settings, datamodule: MultimodalDataModule, runs_dir:
 
 def starting_point_ledger(settings: Settings, datamodule: MultimodalDataModule, runs_dir: Path) -> list[dict[str, Any]]:
     """What each pretrained part cost, and its hashes."""
-    asked = [part for part in PARTS if needs_pretraining(settings, part)]
+    asked = [part for part in PARTS if needs_pretraining(settings, datamodule, part)]
     return [read_json(pretraining_files(settings, datamodule, runs_dir, part).cell) for part in asked]
 
 
