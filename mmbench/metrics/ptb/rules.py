@@ -2,7 +2,7 @@
 
 Group 1 of a pattern is the token; what the pattern matches after it is only looked at, but counts towards the length
 that decides ("do" before "n't" beats the longer word "don"). The rules describe what CoreNLP 3.4.1's PTBTokenizer is
-seen to do; they were found by running it on probes, not taken from its source. Quotation marks, dashes and single
+seen to do when it is run on probes; each was confirmed so. Quotation marks, dashes and single
 marks of punctuation are dropped by the caption metrics whichever way they are written, so their rules simply drop them.
 """
 
