@@ -5,7 +5,6 @@ counts are the ratios. Run it as ``python benchmarks/throughput.py --scale tiny 
 """
 
 import argparse
-import copy
 import json
 import statistics
 import tempfile
@@ -21,11 +20,10 @@ from mmbench.config.settings import Settings
 from mmbench.data.datamodule import MultimodalDataModule
 from mmbench.data.prompts import CAPTION_PROMPT
 from mmbench.families.family import Family
-from mmbench.families.registry import build_family
 from mmbench.harness.flops import count_step_flops
 from mmbench.harness.precision import device_of, inference
 from mmbench.harness.run_files import CellFiles
-from mmbench.harness.starting_point import shared_parts
+from mmbench.harness.starting_point import assemble, untrained
 from mmbench.harness.timing import seconds, wait
 from mmbench.harness.training import train
 from mmbench.nn.attention import set_attention_kernel
@@ -103,14 +101,8 @@ def main() -> None:
 
 
 def _families(settings: Settings, datamodule: MultimodalDataModule, folder: Path) -> dict[str, Family]:
-    random = copy.deepcopy(settings)
-    random.pretraining.encoder_steps = random.pretraining.language_model_steps = 0
-    families = {}
-    for name, system in settings.systems.items():
-        shared = shared_parts(random, datamodule, folder)
-        families[name] = build_family(system, shared, asdict(settings.training.objectives))
-        families[name].training_settings = settings.training
-    return families
+    random = untrained(settings)
+    return {name: assemble(system, random, datamodule, folder) for name, system in settings.systems.items()}
 
 
 def _harness_step(

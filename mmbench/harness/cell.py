@@ -3,7 +3,6 @@
 import hashlib
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,6 @@ from mmbench.config.settings import Settings
 from mmbench.data.datamodule import MultimodalDataModule
 from mmbench.data.example import COMPOSITION, TEST
 from mmbench.families.family import Family
-from mmbench.families.registry import build_family
 from mmbench.harness.baselines import BLIND, Say, chance, evaluate_baseline, majority
 from mmbench.harness.evaluate import Evaluation, evaluate_split
 from mmbench.harness.failures import NonFiniteLossError
@@ -29,8 +27,8 @@ from mmbench.harness.processes import TaskFailedError
 from mmbench.harness.rank import train_in_ranks
 from mmbench.harness.run_files import CellFiles, write_json
 from mmbench.harness.spending import peak_memory_bytes
-from mmbench.harness.starting_point import shared_parts
-from mmbench.harness.tables import write_table
+from mmbench.harness.starting_point import assemble
+from mmbench.harness.tables import FEWEST_ANSWERS, write_table
 from mmbench.harness.training import restore, train
 
 _BLIND = SystemSettings(family=BLIND, paper="the language model alone, image withheld")
@@ -109,11 +107,7 @@ def load_cell(cell_dir: Path, data: DataSettings | None = None) -> tuple[Family,
 
 def build(opened: OpenedRun, system: SystemSettings, seed: int = 0) -> Family:
     """A system at its starting point: shared weights, and its own parts initialised by the training seed."""
-    shared = shared_parts(opened.settings, opened.datamodule, opened.files.runs_dir)
-    torch.manual_seed(seed)
-    family = build_family(system, shared, asdict(opened.settings.training.objectives))
-    family.training_settings = opened.settings.training
-    return family
+    return assemble(system, opened.settings, opened.datamodule, opened.files.runs_dir, seed)
 
 
 def train_cell(opened: OpenedRun, system: str, seed: int) -> None:
@@ -212,7 +206,7 @@ def _not_applicable(datamodule: MultimodalDataModule, reads_text: bool) -> dict[
     reasons: dict[str, str] = {}
     if "answer" not in datamodule.tasks:
         reasons |= dict.fromkeys(("vqa_accuracy", "exact_match"), "the data has no questions")
-    elif not any(len(q.answers) >= 4 for e in datamodule.split(TEST).examples for q in e.questions):
+    elif not any(len(q.answers) >= FEWEST_ANSWERS for e in datamodule.split(TEST).examples for q in e.questions):
         reasons["vqa_accuracy"] = "fewer than four human answers a question: see exact_match"
     else:
         reasons["exact_match"] = "scored as vqa_accuracy"

@@ -1,8 +1,6 @@
 """The steps before the cells: data, starting point, and the text-only score before training."""
 
-import copy
 import math
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +11,6 @@ from mmbench.config.model import SystemSettings
 from mmbench.config.settings import Settings
 from mmbench.data.datamodule import MultimodalDataModule
 from mmbench.families.family import Family
-from mmbench.families.registry import build_family
 from mmbench.harness.baselines import BLIND
 from mmbench.harness.cell import build, evaluated_splits, system_settings
 from mmbench.harness.evaluate import text_losses
@@ -23,11 +20,12 @@ from mmbench.harness.precision import device_of
 from mmbench.harness.run_files import RunFiles, write_json
 from mmbench.harness.starting_point import (
     PARTS,
+    assemble,
     needs_pretraining,
     pretrain,
     pretraining_files,
-    shared_parts,
     starting_point_ledger,
+    untrained,
 )
 from mmbench.harness.tables import SCORE_COLUMNS, ScoreTable, write_table
 
@@ -48,9 +46,7 @@ def prepare_data(root: Path) -> None:
     datamodule.prepare_data()
     datamodule.setup()
     for name, system in settings.systems.items():
-        shared = shared_parts(_untrained(settings), datamodule, files.runs_dir)
-        family = build_family(system, shared, asdict(settings.training.objectives))
-        family.training_settings = settings.training
+        family = assemble(system, untrained(settings), datamodule, files.runs_dir)
         _check_budget(name, system, family, settings, datamodule)
     dataset = datamodule.dataset
     aside = [{"id": one.id, "reason": one.reason} for split in dataset.splits.values() for one in split.set_aside]
@@ -126,10 +122,3 @@ def _check_budget(
                 f"budget '{settings.budget}' is too small: a stage of system '{name}' gets {stage.share:.0%} of it, "
                 f"less than half an optimiser step; give about {least} or more"
             )
-
-
-def _untrained(settings: Settings) -> Settings:
-    """The settings with random weights in the place of those that are still to be made."""
-    copied = copy.deepcopy(settings)
-    copied.pretraining.encoder_steps = copied.pretraining.language_model_steps = 0
-    return copied

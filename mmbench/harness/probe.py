@@ -1,9 +1,7 @@
 """A short measurement: which attention kernel and precision train fastest here, and how many rows fit."""
 
-import copy
 import os
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +10,12 @@ import torch
 from mmbench.config.settings import Settings
 from mmbench.data.batch import Batch
 from mmbench.families.family import Family
-from mmbench.families.registry import build_family
 from mmbench.families.trainee import Trainee
 from mmbench.harness.opened import open_run
 from mmbench.harness.precision import device_of
 from mmbench.harness.processes import TaskFailedError
 from mmbench.harness.run_files import write_json
-from mmbench.harness.starting_point import shared_parts
+from mmbench.harness.starting_point import assemble, untrained
 from mmbench.nn.attention import set_attention_kernel
 
 _SECONDS = 1.0
@@ -36,13 +33,10 @@ def probe(root: Path) -> None:
     threads = settings.trainer.threads or (1 if device.type == "cpu" else None)
     if threads:
         torch.set_num_threads(threads)
-    plain = copy.deepcopy(settings)
-    plain.pretraining.encoder_steps = plain.pretraining.language_model_steps = 0
-    families = {}
-    for name, system in settings.systems.items():
-        shared = shared_parts(plain, opened.datamodule, opened.files.runs_dir)
-        families[name] = build_family(system, shared, asdict(settings.training.objectives))
-        families[name].training_settings = settings.training
+    families = {
+        name: assemble(system, untrained(settings), opened.datamodule, opened.files.runs_dir)
+        for name, system in settings.systems.items()
+    }
     rows = _rows_that_fit(families, opened.datamodule.train_batch, settings, device)
     batch = opened.datamodule.train_batch(0, 0, rows).to(device)
     first = next(iter(families.values())).to(device)

@@ -1,6 +1,7 @@
 """The common starting point of all systems: made once, kept by content hash, loaded by every cell."""
 
 import contextlib
+import copy
 import hashlib
 import json
 import os
@@ -14,10 +15,11 @@ from safetensors.torch import load_file, save_file
 
 from mmbench.config.budget import Budget
 from mmbench.config.data import RowSettings
-from mmbench.config.model import StageSettings
+from mmbench.config.model import StageSettings, SystemSettings
 from mmbench.config.settings import Settings
 from mmbench.data.datamodule import MultimodalDataModule
-from mmbench.families.family import SharedParts
+from mmbench.families.family import Family, SharedParts
+from mmbench.families.registry import build_family
 from mmbench.families.starting_point import ContrastivePretraining, TextPretraining
 from mmbench.families.trainee import Trainee
 from mmbench.harness.meter import Meter
@@ -118,6 +120,24 @@ def shared_parts(settings: Settings, datamodule: MultimodalDataModule, runs_dir:
         decoder = load_llama(str(_decoder_folder(files.root)))
     tokenizer = datamodule.tokenizer
     return SharedParts(encoder, decoder, tokenizer.bos_id, tokenizer.eos_id)
+
+
+def assemble(
+    system: SystemSettings, settings: Settings, datamodule: MultimodalDataModule, runs_dir: Path, seed: int = 0
+) -> Family:
+    """A system at its starting point: the shared parts, and its own parts initialised by the training seed."""
+    shared = shared_parts(settings, datamodule, runs_dir)
+    torch.manual_seed(seed)
+    family = build_family(system, shared, asdict(settings.training.objectives))
+    family.training_settings = settings.training
+    return family
+
+
+def untrained(settings: Settings) -> Settings:
+    """The settings with random weights in the place of those that would be pretrained here."""
+    copied = copy.deepcopy(settings)
+    copied.pretraining.encoder_steps = copied.pretraining.language_model_steps = 0
+    return copied
 
 
 def starting_point_ledger(settings: Settings, datamodule: MultimodalDataModule, runs_dir: Path) -> list[dict[str, Any]]:

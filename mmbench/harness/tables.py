@@ -1,6 +1,7 @@
 """The two tables a cell leaves, example by example: scores and predictions."""
 
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -82,7 +83,10 @@ def score_retrieval(table: ScoreTable, split: EvaluationSplit, ranks: RetrievalS
     images = [example.image_id for example in split.examples]
     captions = {caption_id: images[index] for index, caption_id, _ in captions_of(split)}
     image_of = {**captions, **{image: image for image in images}}
-    for name, (queries, scores) in ranks.per_query(ks).items():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # K above the gallery: the report states the gallery's size.
+        per_query = ranks.per_query(ks)
+    for name, (queries, scores) in per_query.items():
         ids = images if name.startswith("image_to_text") else list(captions)
         table.add(name, {ids[int(query)]: score for query, score in zip(queries, scores, strict=True)}, image_of)
 
