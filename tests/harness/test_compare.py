@@ -16,7 +16,9 @@ import yaml
 from mmbench.config.load import load_settings_file
 from mmbench.harness.compare import planned_cells
 from mmbench.harness.run_files import RunFiles, read_json
-from mmbench.metrics import cider_d, vqa_accuracy
+from mmbench.metrics import bleu, cider_d, vqa_accuracy
+from mmbench.report.run_data import load_run
+from mmbench.report.summary import build_summary
 from tests.harness.comparisons import command, compare_command, run
 
 SYSTEMS = ["unified", "crossattn", "chance", "majority", "blind"]
@@ -55,6 +57,27 @@ def test_scores_follow_from_the_predictions(finished: RunFiles) -> None:
         metric = "cider_d" if task == "caption" else "vqa_accuracy"
         for example, score in again.items():
             assert scores[system, seed, metric, example] == pytest.approx(score, abs=1e-12)
+
+
+def test_reported_numbers_follow_from_the_tables(finished: RunFiles) -> None:
+    """Means from the per-example scores, BLEU from the predictions: what the report states is nothing else."""
+    reported = build_summary(load_run(finished.root))["systems"]
+    scores = pd.read_parquet(finished.scores())
+    means = scores.groupby(["system", "metric", "seed"])["score"].mean()
+    for (system, metric, seed), mean in means.items():
+        assert reported[system]["metrics"][metric]["per_seed"][str(seed)] == pytest.approx(mean, abs=1e-12)
+    for (system, metric), mean in means.groupby(["system", "metric"]).mean().items():
+        assert reported[system]["metrics"][metric]["mean"] == pytest.approx(mean, abs=1e-12)
+    predictions = pd.read_parquet(finished.predictions)
+    captions = predictions[(predictions["split"] == "test") & (predictions["task"] == "caption")]
+    for (system, seed), rows in captions.groupby(["system", "seed"]):
+        references = {i: list(r) for i, r in zip(rows["example_id"], rows["references"], strict=True)}
+        score = bleu(references, dict(zip(rows["example_id"], rows["prediction"], strict=True))).corpus[3]
+        assert reported[system]["metrics"]["bleu_4"]["per_seed"][str(seed)] == score
+    # Nothing else is reported but what is derived example by example: by kind of question, and the loss's change.
+    stated = {metric for system in reported.values() for metric in system["metrics"]}
+    derived = {metric for metric in stated if metric.startswith(("vqa_accuracy/", "exact_match/"))}
+    assert stated - derived - set(scores["metric"]) == {"bleu_4", "text_loss_change"}
 
 
 def test_collapsed_retrieval_is_exactly_chance(finished: RunFiles) -> None:
