@@ -8,13 +8,14 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from mmbench.metrics.retrieval.ranks import QueryRanks, RetrievalScores
-from mmbench.metrics.retrieval.tiles import CAPTION_TILE, IMAGE_TILE, ScoreTile, count_ranks
+from mmbench.metrics.retrieval.tiles import CAPTION_TILE, IMAGE_TILE, Progress, ScoreTile, count_ranks
 
 
 def cross_modal_recall(
     image_embeddings: Tensor | NDArray[Any],
     text_embeddings: Tensor | NDArray[Any],
     caption_image: ArrayLike | Tensor,
+    progress: Progress | None = None,
 ) -> RetrievalScores:
     """Ranks in both directions, with the dot product as score; normalise the embeddings for the cosine.
 
@@ -24,6 +25,7 @@ def cross_modal_recall(
         image_embeddings: [I, D].
         text_embeddings: [C, D].
         caption_image: [C] row of the image that each caption belongs to.
+        progress: told how many of how many images have been compared.
 
     Raises:
         ValueError: no samples, shapes that do not fit, a caption of an unknown image, a score that is not a number.
@@ -35,15 +37,18 @@ def cross_modal_recall(
         raise ValueError(f"embeddings need the shapes [I, D] and [C, D], not {[*images.shape]} and {[*texts.shape]}")
     owner = _check_owner(caption_image, len(texts), len(images), images.device)
     order = torch.argsort(owner, stable=True)
-    return _collect(_product(images, texts[order]), owner, order, len(images))
+    return _collect(_product(images, texts[order]), owner, order, len(images), progress)
 
 
-def recall_from_scores(scores: Tensor | NDArray[Any], caption_image: ArrayLike | Tensor) -> RetrievalScores:
+def recall_from_scores(
+    scores: Tensor | NDArray[Any], caption_image: ArrayLike | Tensor, progress: Progress | None = None
+) -> RetrievalScores:
     """Ranks in both directions from a matrix of scores.
 
     Args:
         scores: [C, I] score of each caption (row) with each image (column); infinities are allowed.
         caption_image: [C] column of the image that each caption belongs to.
+        progress: told how many of how many images have been compared.
 
     Raises:
         ValueError: no samples, shapes that do not fit, a caption of an unknown image, a score that is not a number.
@@ -57,7 +62,7 @@ def recall_from_scores(scores: Tensor | NDArray[Any], caption_image: ArrayLike |
     def tile(rows: slice, columns: slice) -> Tensor:
         return _check_numbers(matrix[order[columns], rows].T.float().contiguous(), rows, columns)
 
-    return _collect(tile, owner, order, matrix.shape[1])
+    return _collect(tile, owner, order, matrix.shape[1], progress)
 
 
 def first_captions(caption_image: ArrayLike, num_captions: int = 5) -> NDArray[np.int64]:
@@ -112,9 +117,11 @@ def _product(images: Tensor, texts: Tensor) -> ScoreTile:
     return tile
 
 
-def _collect(tile: ScoreTile, owner: Tensor, order: Tensor, num_images: int) -> RetrievalScores:
+def _collect(
+    tile: ScoreTile, owner: Tensor, order: Tensor, num_images: int, progress: Progress | None
+) -> RetrievalScores:
     """Ranks of captions in their original order, and of the images that have captions."""
-    counts = count_ranks(tile, owner[order], num_images)
+    counts = count_ranks(tile, owner[order], num_images, progress)
     captions = torch.argsort(order)
     with_captions = counts.image_best.nonzero()[:, 0]
 

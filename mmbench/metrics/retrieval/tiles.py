@@ -13,6 +13,8 @@ _GROUP = 128  # rows whose hits are added up as bytes, which is many times as fa
 Tile = tuple[slice, slice, Tensor]
 """rows (images), columns (captions), scores [rows, columns]"""
 ScoreTile = Callable[[slice, slice], Tensor]
+Progress = Callable[[int, int], None]
+"""told how many of how many images have been compared"""
 
 
 @dataclass
@@ -31,7 +33,7 @@ class Counts:
     """int64 [I] own captions among them"""
 
 
-def count_ranks(scores: ScoreTile, caption_image: Tensor, num_images: int) -> Counts:
+def count_ranks(scores: ScoreTile, caption_image: Tensor, num_images: int, progress: Progress | None = None) -> Counts:
     """Counts for the captions, sorted by their image, against all images, and the reverse.
 
     A positive's score is read from a tile of the same shape and from the same operands as the tile it is compared
@@ -41,6 +43,7 @@ def count_ranks(scores: ScoreTile, caption_image: Tensor, num_images: int) -> Co
         scores: gives the scores of some images (rows) with some captions (columns); the same slices give the same bits.
         caption_image: int64 [C] image of each caption, ascending, on the device of the scores.
         num_images: I.
+        progress: called after each row of tiles.
     """
     num_captions = len(caption_image)
     device = caption_image.device
@@ -64,6 +67,8 @@ def count_ranks(scores: ScoreTile, caption_image: Tensor, num_images: int) -> Co
         counts.caption_tied[columns] += _count(tile == by_caption, 0)
         counts.image_above[rows] += _count(tile > by_image, 1)
         counts.image_equal[rows] += _count(tile == by_image, 1)
+        if progress is not None and columns.stop == num_captions:
+            progress(rows.stop, num_images)
     return counts
 
 
