@@ -2,19 +2,16 @@
 
 Needs Java and PyPI's pycocoevalcap for the captions, captions to draw from (`--captions`, a COCO captions JSON, or
 gzip of one), and for VQA the official annotations (`--annotations`, gzip or not) and, to compare with, a checkout
-of the official evaluation (`--vqa-official`, its folder `PythonEvaluationTools/vqaEvaluation`; it is Python 2, and
-its two prints are taken out on the fly). Measurements alternate between ours and theirs; the median of the ratios
-is printed.
+of the official evaluation (`--vqa-official`, or MMBENCH_VQA_OFFICIAL in the environment: its folder
+`PythonEvaluationTools/vqaEvaluation`). Measurements alternate between ours and theirs; the median of the ratios is
+printed.
 """
 
 import argparse
-import contextlib
 import copy
 import gzip
-import io
 import json
 import random
-import re
 import resource
 import statistics
 import time
@@ -23,13 +20,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from official_vqa import evaluate_official, load_official, official_folder
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--captions", type=Path, help="COCO captions JSON to draw captions from")
     parser.add_argument("--annotations", type=Path, help="official VQA annotations")
-    parser.add_argument("--vqa-official", type=Path, help="folder with the official vqaEval.py")
+    parser.add_argument(
+        "--vqa-official", type=Path, default=official_folder(), help="folder with the official vqaEval.py"
+    )
     parser.add_argument("--num-images", type=int, default=40_504, help="images of the caption benchmark")
     parser.add_argument("--repeats", type=int, default=5, help="measurements of each")
     options = parser.parse_args()
@@ -105,25 +105,11 @@ def compare_vqa(annotations: Path, official: Path, repeats: int) -> None:
     rng = random.Random(0)
     predictions = {question: rng.choice(item["answers"])["answer"] for question, item in questions.items()}
     answers = {question: [each["answer"] for each in item["answers"]] for question, item in questions.items()}
-    source = re.sub(r'print "[^"]*"', "pass", (official / "vqaEval.py").read_text())
-    namespace: dict[str, Any] = {}
-    exec(compile(source, "vqaEval.py", "exec"), namespace)
-
-    class Loaded:
-        """What the evaluation uses of the official loader."""
-
-        def __init__(self, qa: dict[Any, Any]) -> None:
-            self.qa = qa
-
-        def getQuesIds(self) -> list[Any]:
-            return list(self.qa)
-
+    evaluation = load_official(official)
     copies = [copy.deepcopy(questions) for _ in range(repeats)]  # it changes its input
 
     def reference() -> None:
-        results = Loaded({question: {"answer": answer} for question, answer in predictions.items()})
-        with contextlib.redirect_stdout(io.StringIO()):
-            namespace["VQAEval"](Loaded(copies.pop()), results).evaluate()
+        evaluate_official(evaluation, copies.pop(), predictions)
 
     compare("VQA accuracy", lambda: vqa_accuracy(predictions, answers), reference, repeats, "official")
 
