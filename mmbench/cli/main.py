@@ -12,7 +12,7 @@ from types import ModuleType
 from jsonargparse import Namespace
 
 import mmbench
-from mmbench.cli import compare, dashboard, data, evaluate, list_presets, report, train
+from mmbench.cli import compare, dashboard, data, evaluate, list_presets, report, score, train
 from mmbench.cli.parser import CommandParser
 from mmbench.config.errors import UserError
 
@@ -20,6 +20,7 @@ _COMMANDS: dict[str, ModuleType] = {
     "compare": compare,
     "train": train,
     "evaluate": evaluate,
+    "score": score,
     "report": report,
     "dashboard": dashboard,
     "data": data,
