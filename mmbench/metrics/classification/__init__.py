@@ -1,0 +1,1 @@
+"""How well classes are predicted, and how well the confidence in them is."""
