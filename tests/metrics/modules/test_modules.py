@@ -11,14 +11,14 @@ import torch
 
 from mmbench.metrics import CiderD, CrossModalRecall, ExactMatch, RougeL, cider_d
 from tests.metrics.modules import two_processes
-from tests.metrics.modules.two_processes import METRICS, SHARES_OF_FIRST, add, examples
+from tests.metrics.modules.two_processes import METRICS, SHARES_OF_FIRST, add, examples, make
 
 ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize("kind", METRICS)
 def test_batches_and_repeats_change_nothing(kind: type) -> None:
-    whole, parts = kind(), kind()
+    whole, parts = make(kind), make(kind)
     add(whole, examples())
     shuffled = random.Random(1).sample(examples(), 23)
     for start in range(0, 23, 4):
@@ -72,17 +72,21 @@ def test_bad_input() -> None:
         recall.compute()
 
 
-def test_two_processes_equal_one(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def together(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder in which two processes leave their results, and the names of the modules they loaded."""
+    folder = tmp_path_factory.mktemp("together")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, str(Path(two_processes.__file__)), str(folder)]
+    subprocess.run(command, env=environment, check=True, timeout=300)
+    return folder
+
+
+def test_two_processes_equal_one(together: Path) -> None:
     """Unequal shares, two examples in both, and one process with nothing at all."""
-    script = str(Path(two_processes.__file__))
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    processes = [
-        subprocess.Popen([sys.executable, script, str(rank), str(tmp_path)], env=environment) for rank in range(2)
-    ]
-    assert [process.wait(timeout=300) for process in processes] == [0, 0]
-    first, second = (torch.load(tmp_path / f"results{rank}.pt") for rank in range(2))
+    first, second = (torch.load(together / f"results{rank}.pt") for rank in range(2))
     for kind in METRICS:
-        alone = kind()
+        alone = make(kind)
         add(alone, examples())
         for share in SHARES_OF_FIRST:
             assert first[share, kind.__name__] == second[share, kind.__name__] == alone.compute()
@@ -95,10 +99,11 @@ def loaded_by(imports: str, suspects: tuple[str, ...]) -> str:
 
 
 def test_text_metrics_load_without_torch() -> None:
-    names = "from mmbench.metrics import cider_d, bleu, rouge_l, vqa_accuracy, consensus_caption"
+    names = "from mmbench.metrics import cider_d, bleu, rouge_l, vqa_accuracy, consensus_caption, meteor, spice"
     assert loaded_by(f"{names}; cider_d({{1: ['a b']}}, {{1: 'a'}})", ("torch", "lightning", "pandas", "scipy")) == "[]"
 
 
-def test_classes_load_without_lightning() -> None:
-    names = "from mmbench.metrics import CiderD, CrossModalRecall, VQAAccuracy"
-    assert loaded_by(names, ("lightning", "timm", "open_clip")) == "[]"
+def test_classes_load_without_lightning(together: Path) -> None:
+    loaded = {name.partition(".")[0] for name in torch.load(together / "loaded.pt")}
+    assert "torchmetrics" in loaded
+    assert not loaded & {"lightning", "timm", "open_clip", "pycocoevalcap"}
