@@ -88,7 +88,9 @@ def run(arguments: Namespace) -> int:
     json_file = _output("--json", asked.json, files)
     example_file = _output("--per-example", asked.per_example, files)
     if example_file is not None and example_file.suffix != ".parquet":
-        raise UserError(f"--per-example is '{example_file}'; a parquet file is written: its name must end in .parquet")
+        raise UserError(
+            f"--per-example is '{asked.per_example}'; a parquet file is written: its name must end in .parquet"
+        )
 
     with bar() as progress, _without_garbage_collection():
         scores = _SCORERS[task](asked, files, progress)
@@ -138,11 +140,11 @@ def _output(option: str, text: str | None, files: dict[str, Path]) -> Path | Non
     """Where to write, before the work is done; None where nothing is to be written."""
     if text is None:
         return None
-    path = Path(text).expanduser()
+    path = Path(text).expanduser().resolve()  # the file that a link leads to, so that the link stays
     if path.exists() and not path.is_file():
-        raise UserError(f"{option} is '{path}', which is not a file")
+        raise UserError(f"{option} is '{text}', which is not a file")
     for name, file in files.items():
-        if path.resolve() == file.resolve():
+        if path == file.resolve():
             raise UserError(f"{option} would overwrite --{name.replace('_', '-')}, '{file}'; give another name")
     writable_folder(str(path.parent))
     return path

@@ -313,6 +313,12 @@ def test_images_without_captions_are_counted(capsys: pytest.CaptureFixture[str])
     assert "note: 1 image without captions: candidates, no queries\n" in capsys.readouterr().err
 
 
+def test_a_link_stays_a_link(files: Path) -> None:
+    (files / "out.json").symlink_to("elsewhere.json")
+    assert "cider_d" in values_of("captions")
+    assert (files / "out.json").is_symlink() and (files / "elsewhere.json").is_file()
+
+
 @pytest.mark.parametrize("task", ["captions", "vqa", "retrieval"])
 def test_each_task_has_help(task: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
