@@ -1,7 +1,7 @@
 """Recall@K over batches and processes."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
 from mmbench.metrics.retrieval.ranks import RetrievalScores
-from mmbench.metrics.retrieval.recall import cross_modal_recall
+from mmbench.metrics.retrieval.recall import coco_5x1k, cross_modal_recall
 
 _SAME = 0.05  # relative difference of two embeddings of one thing, from half precision in another batch
 
@@ -24,6 +24,8 @@ class CrossModalRecall(Metric):
 
     Args:
         ks: the K of Recall@K.
+        protocol: "coco_5x1k" for means over five galleries of 1,000 images, in the order of their ids (such as those
+            of Karpathy's file), with the first five captions of each; by default all images are one gallery.
         settings: of `torchmetrics.Metric`.
     """
 
@@ -35,9 +37,14 @@ class CrossModalRecall(Metric):
     texts: list[Tensor]
     text_keys: list[Tensor]
 
-    def __init__(self, ks: Sequence[int] = (1, 5, 10), **settings: Any) -> None:
+    def __init__(
+        self, ks: Sequence[int] = (1, 5, 10), protocol: Literal["coco_5x1k"] | None = None, **settings: Any
+    ) -> None:
         super().__init__(**settings)
+        if protocol not in (None, "coco_5x1k"):
+            raise ValueError(f'the protocol is "coco_5x1k", or None for one gallery, not {protocol!r}')
         self.ks = tuple(ks)
+        self.protocol = protocol
         for state in ("images", "image_keys", "texts", "text_keys"):
             self.add_state(state, default=[], dist_reduce_fx="cat")
 
@@ -74,15 +81,29 @@ class CrossModalRecall(Metric):
         self.text_keys.append(torch.stack([captions, owners, torch.full_like(owners, text_embeddings.shape[1])], dim=1))
 
     def compute(self) -> dict[str, float]:
-        """Means over queries, as `RetrievalScores.summary`.
+        """Means over queries, as `RetrievalScores.summary`, or those of the protocol, as `Coco5x1k.summary`.
 
         Raises:
-            ValueError: no samples, a caption of an unknown image, an id with two different embeddings or images.
+            ValueError: no samples, a caption of an unknown image, an id with two different embeddings or images, or
+                a number of images that the protocol does not know.
         """
-        return self.scores().summary(self.ks)
+        score = cross_modal_recall if self.protocol is None else coco_5x1k
+        return score(*self._collected()).summary(self.ks)
 
     def scores(self) -> RetrievalScores:
         """The ranks of each query among what is in the state now; images and captions in the order of their ids."""
+        return cross_modal_recall(*self._collected())
+
+    def image_ids(self) -> list[int]:
+        """Ids of the images in the state, ascending."""
+        return sorted(set(dim_zero_cat(self.image_keys)[:, 0].tolist()))
+
+    def caption_ids(self) -> list[int]:
+        """Ids of the captions in the state, ascending."""
+        return sorted(set(dim_zero_cat(self.text_keys)[:, 0].tolist()))
+
+    def _collected(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Image embeddings [I, D], text embeddings [C, D] and the row of each caption's image [C]."""
         if not len(self.images) or not len(self.texts):
             raise ValueError("no samples: nothing was added before the scores were asked for")
         image_ids, images = _unique(dim_zero_cat(self.image_keys), dim_zero_cat(self.images), "image")
@@ -96,15 +117,7 @@ class CrossModalRecall(Metric):
                 f"{len(unknown)} captions belong to unknown images, such as caption {int(caption_ids[first, 0])} "
                 f"to image {int(owner_ids[first])}"
             )
-        return cross_modal_recall(images, texts, place)
-
-    def image_ids(self) -> list[int]:
-        """Ids of the images in the state, ascending."""
-        return sorted(set(dim_zero_cat(self.image_keys)[:, 0].tolist()))
-
-    def caption_ids(self) -> list[int]:
-        """Ids of the captions in the state, ascending."""
-        return sorted(set(dim_zero_cat(self.text_keys)[:, 0].tolist()))
+        return images, texts, place
 
     def _sync_dist(self, *arguments: Any, **settings: Any) -> None:
         # A process without examples offers empty tensors of the others' types.

@@ -1,5 +1,8 @@
 """Recall@K and ranks between images and captions, from embeddings or from a matrix of scores."""
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -9,6 +12,22 @@ from torch import Tensor
 
 from mmbench.metrics.retrieval.ranks import QueryRanks, RetrievalScores
 from mmbench.metrics.retrieval.tiles import CAPTION_TILE, IMAGE_TILE, Progress, ScoreTile, count_ranks
+
+_NUM_GALLERIES, _GALLERY = 5, 1000
+
+
+@dataclass(frozen=True)
+class Coco5x1k:
+    """What COCO's 5 x 1K protocol gives; numbers published under it are means of five galleries."""
+
+    galleries: tuple[RetrievalScores, ...]
+    """ranks in each gallery of 1,000 images; images and captions are numbered within it"""
+
+    def summary(self, ks: Iterable[int] = (1, 5, 10)) -> dict[str, float]:
+        """Means over the galleries of `RetrievalScores.summary`, as `coco_5x1k/text_to_image_recall@1` and so on."""
+        ks = tuple(ks)
+        summaries = [gallery.summary(ks) for gallery in self.galleries]
+        return {f"coco_5x1k/{name}": fmean(each[name] for each in summaries) for name in summaries[0]}
 
 
 def cross_modal_recall(
@@ -75,24 +94,28 @@ def first_captions(caption_image: ArrayLike, num_captions: int = 5) -> NDArray[n
 
 
 def coco_5x1k(
-    image_embeddings: Tensor, text_embeddings: Tensor, caption_image: ArrayLike | Tensor
-) -> list[RetrievalScores]:
-    """COCO's other protocol: five galleries of 1,000 images, in their order; a published number is the mean of the
-    five.
+    image_embeddings: Tensor | NDArray[Any], text_embeddings: Tensor | NDArray[Any], caption_image: ArrayLike | Tensor
+) -> Coco5x1k:
+    """Ranks by COCO's other protocol: five galleries of 1,000 images, with the first five captions of each.
+
+    Args:
+        image_embeddings: [5000, D] in the order of the test list, which says which image is in which gallery.
+        text_embeddings: [C, D].
+        caption_image: [C] row of the image that each caption belongs to.
 
     Raises:
         ValueError: the number of images is not 5,000, or as `cross_modal_recall`.
     """
-    if len(image_embeddings) != 5000:
-        raise ValueError(f"the 5 x 1K protocol needs 5000 images, not {len(image_embeddings)}")
-    owner = torch.as_tensor(caption_image)
-    folds = []
-    for start in range(0, 5000, 1000):
-        mine = ((owner >= start) & (owner < start + 1000)).nonzero()[:, 0]
-        folds.append(
-            cross_modal_recall(image_embeddings[start : start + 1000], text_embeddings[mine], owner[mine] - start)
-        )
-    return folds
+    images, texts = torch.as_tensor(image_embeddings), torch.as_tensor(text_embeddings)
+    if len(images) != _NUM_GALLERIES * _GALLERY:
+        raise ValueError(f"the 5 x 1K protocol needs {_NUM_GALLERIES * _GALLERY} images, not {len(images)}")
+    owner = _check_owner(caption_image, len(texts), len(images), texts.device)
+    kept = torch.from_numpy(first_captions(owner.cpu())).to(texts.device)
+    galleries = []
+    for start in range(0, len(images), _GALLERY):
+        mine = kept[(owner[kept] >= start) & (owner[kept] < start + _GALLERY)]
+        galleries.append(cross_modal_recall(images[start : start + _GALLERY], texts[mine], owner[mine] - start))
+    return Coco5x1k(tuple(galleries))
 
 
 def _product(images: Tensor, texts: Tensor) -> ScoreTile:
