@@ -11,7 +11,7 @@ from mmbench.config.errors import UserError
 # jsonargparse speaks of its parsers' keys; the wording has changed between the versions that mmbench allows.
 _IN_PLAIN_WORDS = (
     (r"<class 'int'>", "whole number"),
-    (r'^Parser key "(?:\w+\.)*(\w+)": Expected (.*)\. Got value: (.*)', r"--\1: expected \2, got \3"),
+    (r'^Parser key "(?:\w+\.)*(\w+)"(?: element \d+)?: Expected (.*)\. Got value: (.*)', r"--\1: expected \2, got \3"),
     (r'^expected "(?:\w+\.)*(\w+)" to be one of .*', r"no \1 is given"),
     (r"^the following arguments are required: (?:\w+\.)*(\w+)", r"\1 is missing"),
     (r'^Validation failed: Key "(?:\w+\.)*(\w+)" is required.*', r"\1 is missing"),

@@ -4,10 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from rich import box
-from rich.console import Console
-from rich.table import Table
-
+from mmbench.cli.terminal import result_console, result_table
 from mmbench.report.catalogue import FRONT_PAGE, describe, in_order
 
 
@@ -22,11 +19,11 @@ def print_results(summary: Path) -> None:
     present = {metric for system in systems.values() for metric in system["metrics"]}
     metrics = [metric for metric in FRONT_PAGE if metric in present]
     title = f"{content['name']}: {content['budget']} for each system, seeds {', '.join(map(str, content['seeds']))}"
-    table = _table(["system", *(describe(metric).short for metric in metrics)])
+    table = result_table(["system", *(describe(metric).short for metric in metrics)])
     for name in names:
         cells = [_score(systems[name]["metrics"].get(metric), metric) for metric in metrics]
         table.add_row(name, *cells, style="dim" if systems[name]["kind"] == "baseline" else "")
-    console = _console()
+    console = result_console()
     console.print(title, style="bold", markup=False, highlight=False)
     console.print(table)
     for name in names:
@@ -38,23 +35,16 @@ def print_results(summary: Path) -> None:
 def print_scores(scores: dict[str, Any]) -> None:
     """Print the scores of one cell, by metric; what is not a number follows as JSON."""
     numbers = {name: value for name, value in scores.items() if isinstance(value, int | float)}
-    table = _table(["metric", "score"])
+    table = result_table(["metric", "score"])
     for name in in_order(set(numbers)):
         metric = describe(name)
         table.add_row(name, f"{numbers[name] * metric.scale:.{metric.digits}f}")
-    console = _console()
+    console = result_console()
     if numbers:
         console.print(table)
     for name, value in scores.items():
         if name not in numbers:
             console.print(f"{name}: {json.dumps(value, ensure_ascii=False, default=str)}", markup=False, soft_wrap=True)
-
-
-def _table(columns: list[str]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for number, column in enumerate(columns):
-        table.add_column(column, justify="right" if number else "left", no_wrap=number == 0)
-    return table
 
 
 def _score(entry: dict[str, Any] | None, name: str) -> str:
@@ -66,9 +56,3 @@ def _score(entry: dict[str, Any] | None, name: str) -> str:
     if low is None or high is None:
         return text
     return f"{text} ± {(high - low) / 2 * metric.scale:.{metric.digits}f}"
-
-
-def _console() -> Console:
-    console = Console()
-    # A file or a pipe has no width of its own: columns are then never squeezed.
-    return console if console.is_terminal else Console(width=160)

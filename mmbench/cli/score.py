@@ -15,6 +15,7 @@ from mmbench.cli.parser import CommandParser
 from mmbench.config.errors import UserError
 
 if TYPE_CHECKING:
+    from mmbench.metrics.java.programs import JavaMetric
     from mmbench.scoring.scores import Progress, Scores
 
 _INPUTS = {
@@ -42,6 +43,10 @@ def add_parser(commands: Any) -> None:
     _add_file(captions, "--references", 'COCO captions: {"annotations": [{"image_id", "caption"}, ...]}')
     _add_file(captions, "--results", 'COCO results: [{"image_id", "caption"}, ...]')
     captions.add_argument("--all-images", action="store_true", help="demand a result for each image with references")
+    captions.add_argument("--meteor", action="store_true", help="METEOR as well; needs mmbench[java] and Java")
+    captions.add_argument(
+        "--spice", action="store_true", help="SPICE as well; needs mmbench[java], Java and its models"
+    )
     _add_outputs(captions)
     tasks.add_subcommand("captions", captions, help="captions of images")
 
@@ -153,7 +158,9 @@ def _output(option: str, text: str | None, files: dict[str, Path]) -> Path | Non
 def _score_captions(asked: Namespace, files: dict[str, Path], progress: "Progress") -> "Scores":
     from mmbench.scoring.captions import score_captions
 
-    return score_captions(files["references"], files["results"], asked.all_images, progress)
+    wanted: "list[tuple[JavaMetric, bool]]" = [("meteor", asked.meteor), ("spice", asked.spice)]
+    with_java = [metric for metric, asked_for in wanted if asked_for]
+    return score_captions(files["references"], files["results"], asked.all_images, progress, with_java)
 
 
 def _score_vqa(asked: Namespace, files: dict[str, Path], progress: "Progress") -> "Scores":
@@ -198,26 +205,21 @@ def _without_garbage_collection() -> Iterator[None]:
 
 def _print(scores: "Scores", task: str) -> None:
     """The table on stdout, the notes on stderr."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
+    from mmbench.cli.terminal import result_console, result_table
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("metric", no_wrap=True)
     ties = _TIES if task == "retrieval" else ()
-    for column in ("score", *ties):
-        table.add_column(column, justify="right", no_wrap=True)
+    table = result_table(["metric", "score", *ties])
     variants = {f"{name}/{end}" for name in scores.values for end in ties}
     for name in scores.values:
         if name not in variants:
             cells = [scores.values.get(key) for key in (name, *(f"{name}/{end}" for end in ties))]
             table.add_row(name, *("" if value is None else _shown(task, name, value) for value in cells))
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=160)  # a file or a pipe has no width of its own: columns are then never squeezed
+    for name in scores.not_computed:
+        table.add_row(name, "not computed")
+    console = result_console()
     console.print(scores.title, style="bold", markup=False, highlight=False)
     console.print(table)
-    for note in scores.notes:
+    for note in [*scores.notes, *(f"{name} was not computed: {why}" for name, why in scores.not_computed.items())]:
         print(f"note: {' '.join(note.split())}", file=sys.stderr)
 
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from mmbench.data.batch import Batch, Role
 from mmbench.families.generation import generate
 from mmbench.families.trainee import Losses, Trainee
 from mmbench.families.trunk import SEES_IMAGE, Between, PlainRows, Rows, at_role, read_rows, token_losses
+from mmbench.metrics.language_model.token_loss import token_loss
 from mmbench.nn.contrastive import ContrastiveHead
 from mmbench.nn.decoder import Decoder
 from mmbench.nn.encoders import ImageEncoder
@@ -106,10 +106,7 @@ class Family(Trainee):
         targets = rows.token_ids.roll(-1, dims=1)
         last = torch.tensor([len(text) - 1 for text in texts], device=self.device)
         targets[torch.arange(len(texts)), last] = self.eos_id
-        logits = self.decoder.logits(self.read(rows, Sight())).float()
-        each = F.cross_entropy(logits.transpose(1, 2), targets, reduction="none")
-        spoken = rows.roles == Role.TEXT
-        return (each * spoken).sum(dim=1) / spoken.sum(dim=1)
+        return token_loss(self.decoder.logits(self.read(rows, Sight())), targets, rows.roles == Role.TEXT).nats
 
     def embed_images(self, images: Tensor) -> Tensor:
         """uint8 ``[B, 3, H, W]`` to unit vectors ``[B, E]`` of the retrieval space, in float32."""

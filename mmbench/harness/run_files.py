@@ -1,19 +1,14 @@
 """Where every file of a run lies, and how the small JSON ones are read and written."""
 
-import contextlib
 import json
-import os
 import re
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-_SEED_FOLDER = re.compile(r"^seed(\d+)$")
+from mmbench.config.whole_file import whole_file
 
-# The mask can only be read by setting it: once, here, before any thread writes files.
-_UMASK = os.umask(0o077)
-os.umask(_UMASK)
+_SEED_FOLDER = re.compile(r"^seed(\d+)$")
 
 
 @dataclass(frozen=True)
@@ -227,21 +222,8 @@ class CellFiles:
 
 def write_json(path: Path, content: Any) -> None:
     """Replace ``path`` by ``content`` as JSON, whole or not at all, also when the process is killed meanwhile."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # A name of its own for every write: two writers never share a half-written file.
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(content, file, indent=1, ensure_ascii=False)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_UMASK)
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
-        raise
+    with whole_file(path) as part:
+        part.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def read_json(path: Path) -> Any:

@@ -1,6 +1,5 @@
 """The two tables a cell leaves, example by example: scores and predictions."""
 
-import os
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from mmbench.config.whole_file import whole_file
 from mmbench.data.evaluation_split import EvaluationSplit
 from mmbench.data.example import Example, Question
 from mmbench.data.prompts import CAPTION_PROMPT, question_prompt
@@ -93,9 +93,8 @@ def score_retrieval(table: ScoreTable, split: EvaluationSplit, ranks: RetrievalS
 
 def write_table(frame: pd.DataFrame, path: Path) -> None:
     """Write a parquet file, whole or not at all."""
-    part = path.with_suffix(".part")
-    frame.to_parquet(part, index=False)
-    os.replace(part, path)
+    with whole_file(path) as part:
+        frame.to_parquet(part, index=False)
 
 
 def caption_row(example: Example, prediction: str) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import json
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,6 +43,8 @@ class Scores:
     """metrics that have a score for each example"""
     notes: list[str]
     """what the reader of the numbers should know, a sentence each"""
+    not_computed: dict[str, str] = field(default_factory=dict)
+    """metrics that were asked for and could not be computed, and why"""
 
     def frame(self) -> "pd.DataFrame":
         """Columns metric, example_id, cluster_id (strings) and score."""

@@ -45,7 +45,7 @@ def test_python_m_mmbench_passes_the_exit_code_on() -> None:
     assert version.stdout.strip() == f"mmbench {mmbench.__version__}"
 
 
-@pytest.mark.parametrize("command", ["compare", "train", "evaluate", "report", "dashboard", "data", "list"])
+@pytest.mark.parametrize("command", ["compare", "train", "evaluate", "report", "dashboard", "data", "list", "score"])
 def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         build_parser().parse_args([command, "--help"])

@@ -189,7 +189,7 @@ def test_warnings_are_notes_without_a_place_in_the_source(capsys: pytest.Capture
         (f"{COMMANDS['retrieval']} --image-embeddings images.npy", "--similarity and --image-embeddings are given"),
         (f"{COMMANDS['retrieval']} --normalize", "--similarity and --normalize are given"),
         (f"{COMMANDS['retrieval']} 0", "--ks has 0; every K must be at least 1"),
-        (f"{COMMANDS['retrieval']} x", "Got value: x"),
+        (f"{COMMANDS['retrieval']} x", "--ks: expected a whole number, got x"),
         (f"{COMMANDS['captions']} --per-example out.csv", "its name must end in .parquet"),
         (f"{COMMANDS['captions']} --json .", "which is not a file"),
         (f"{COMMANDS['captions']} --json results.json", "--json would overwrite --results"),

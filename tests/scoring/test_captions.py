@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mmbench.config.errors import UserError
-from mmbench.metrics import bleu, cider_d, rouge_l
+from mmbench.metrics import bleu, cider_d, meteor, rouge_l, unavailable
 from mmbench.scoring.captions import fingerprint, score_captions
 from mmbench.scoring.files import read_json
 from mmbench.scoring.scores import Scores
@@ -190,6 +190,25 @@ def test_signs_that_break_lines_shift_nothing(tmp_path: Path) -> None:
     for sign in ("\r", "\n", "\u2028", "\v", "\f"):
         broken = score(tmp_path, references, results_of(plain | {1: f"a cat{sign}sits"}))
         assert broken.values == expected.values
+
+
+def test_meteor_is_the_reference_s_where_it_runs(tmp_path: Path) -> None:
+    if reason := unavailable("meteor"):
+        pytest.skip(reason)
+    found = score(tmp_path, captions_of(REFERENCES), results_of(PREDICTIONS), with_java=["meteor"])
+    images = sorted(REFERENCES)
+    expected = meteor(in_order(REFERENCES, images), in_order(PREDICTIONS, images))
+    assert found.values["meteor"] == expected.corpus and not found.not_computed
+    assert found.per_example[-1].scores == list(expected.per_image.values())
+
+
+def test_what_java_cannot_compute_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    plain = score(tmp_path, captions_of(REFERENCES), results_of(PREDICTIONS))
+    found = score(tmp_path, captions_of(REFERENCES), results_of(PREDICTIONS), with_java=["meteor", "spice"])
+    assert found.values == plain.values
+    assert set(found.not_computed) == {"meteor", "spice"}
+    assert all("java" in reason.lower() for reason in found.not_computed.values())
 
 
 def test_every_stage_is_told(tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ class TextExamples(Metric, Generic[Scores]):
             )
         lines = []
         for example, prediction, texts in zip(ids, predictions, references, strict=True):
-            key = _plain_id(example)
+            key = plain_id(example)
             if not isinstance(prediction, str):
                 raise TypeError(f"the prediction of {key!r} is of type {type(prediction).__name__}, not a string")
             if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
@@ -80,7 +80,7 @@ class TextExamples(Metric, Generic[Scores]):
         predictions: dict[Id, str] = {}
         references: dict[Id, list[str]] = {}
         self.num_duplicates = 0
-        for example, prediction, texts in sorted(self._examples(), key=lambda record: _order(record[0])):
+        for example, prediction, texts in sorted(self._examples(), key=lambda record: id_order(record[0])):
             if example not in predictions:
                 predictions[example], references[example] = prediction, texts
             elif (predictions[example], references[example]) == (prediction, texts):
@@ -119,7 +119,7 @@ def mean(scores: dict[Id, float]) -> float:
     return sum(scores.values()) / len(scores)
 
 
-def _plain_id(example: Any) -> Id:
+def plain_id(example: Any) -> Id:
     """The id as it can be written and read back."""
     if isinstance(example, Tensor) and example.ndim == 0:
         example = example.item()
@@ -128,6 +128,6 @@ def _plain_id(example: Any) -> Id:
     raise TypeError(f"an id is of type {type(example).__name__}, not a string or an integer: {example!r}")
 
 
-def _order(example: Id) -> tuple[bool, Id]:
+def id_order(example: Id) -> tuple[bool, Id]:
     """Integers in their order, then strings in theirs."""
     return isinstance(example, str), example

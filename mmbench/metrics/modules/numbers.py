@@ -10,7 +10,7 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
-from mmbench.metrics.modules.examples import Id, _order, _plain_id
+from mmbench.metrics.modules.examples import Id, id_order, plain_id
 
 _RELATIVE, _ABSOLUTE = 0.05, 0.01  # two results of one example, from half precision in another batch
 
@@ -63,7 +63,7 @@ class NumberExamples(Metric):
         """
         if not len(ids) == len(facts) == len(values):
             raise ValueError(f"{len(ids)} ids for {len(values)} examples: the numbers must match")
-        keys = b"".join(json.dumps(_plain_id(example)).encode() + _END for example in ids)
+        keys = b"".join(json.dumps(plain_id(example)).encode() + _END for example in ids)
         if not keys:
             return
         self.keys.append(torch.frombuffer(bytearray(keys), dtype=torch.uint8).to(self.device))
@@ -95,7 +95,7 @@ class NumberExamples(Metric):
                 _check_same(example, facts[[first, again], 0], values[[first, again]])
                 place[example] = min(first, again, key=lambda row: values[row].tolist())
         self.num_duplicates = len(ids) - len(place)
-        unique = sorted(place, key=_order)
+        unique = sorted(place, key=id_order)
         rows = torch.tensor([place[example] for example in unique], device=values.device)
         return Numbers(unique, facts[rows, 0], values[rows])
 
