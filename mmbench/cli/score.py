@@ -158,7 +158,7 @@ def _output(option: str, text: str | None, files: dict[str, Path]) -> Path | Non
 def _score_captions(asked: Namespace, files: dict[str, Path], progress: "Progress") -> "Scores":
     from mmbench.scoring.captions import score_captions
 
-    wanted: "list[tuple[JavaMetric, bool]]" = [("meteor", asked.meteor), ("spice", asked.spice)]
+    wanted: list[tuple[JavaMetric, bool]] = [("meteor", asked.meteor), ("spice", asked.spice)]
     with_java = [metric for metric, asked_for in wanted if asked_for]
     return score_captions(files["references"], files["results"], asked.all_images, progress, with_java)
 
