@@ -25,7 +25,13 @@ if TYPE_CHECKING:
     from mmbench.metrics.modules.retrieval import CrossModalRecall
     from mmbench.metrics.modules.token_loss import TokenLoss
     from mmbench.metrics.retrieval.ranks import QueryRanks, RetrievalScores
-    from mmbench.metrics.retrieval.recall import coco_5x1k, cross_modal_recall, recall_from_scores
+    from mmbench.metrics.retrieval.recall import (
+        Coco5x1k,
+        coco_5x1k,
+        cross_modal_recall,
+        first_captions,
+        recall_from_scores,
+    )
 
 __all__ = [
     "Bleu",
@@ -33,6 +39,7 @@ __all__ = [
     "Calibration",
     "Cider",
     "CiderD",
+    "Coco5x1k",
     "CrossModalRecall",
     "DocumentFrequency",
     "ExactMatch",
@@ -57,6 +64,7 @@ __all__ = [
     "consensus_caption",
     "cross_modal_recall",
     "exact_match",
+    "first_captions",
     "mean_by_group",
     "meteor",
     "multiple_choice_accuracy",
@@ -77,6 +85,7 @@ _MODULE_OF = {
     "Calibration": "classification.calibration",
     "Cider": "modules.captions",
     "CiderD": "modules.captions",
+    "Coco5x1k": "retrieval.recall",
     "CrossModalRecall": "modules.retrieval",
     "DocumentFrequency": "captions.cider",
     "ExactMatch": "modules.answers",
@@ -101,6 +110,7 @@ _MODULE_OF = {
     "consensus_caption": "captions.consensus",
     "cross_modal_recall": "retrieval.recall",
     "exact_match": "answers.vqa",
+    "first_captions": "retrieval.recall",
     "mean_by_group": "answers.vqa",
     "meteor": "java.meteor",
     "multiple_choice_accuracy": "answers.vqa",
