@@ -8,7 +8,7 @@ import pandas as pd
 
 from mmbench.report.catalogue import in_order, is_headline_variant
 from mmbench.stats import compare_systems
-from mmbench.stats.compare import holm
+from mmbench.stats.multiple import holm
 
 ALPHA = 0.05
 """The chance, over one family of pairs, of calling any two apart that are not."""

@@ -6,7 +6,7 @@ import pytest
 
 from mmbench.report.pairs import all_pairs
 from mmbench.stats import compare_systems
-from mmbench.stats.compare import holm
+from mmbench.stats.multiple import holm
 
 SYSTEMS = ["unified", "crossattn", "hybrid"]
 BASELINES = ["chance", "majority", "blind"]

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from mmbench.stats import compare_systems, summarise_systems
-from mmbench.stats.compare import holm
+from mmbench.stats.multiple import holm
 
 
 def make_scores(means, seeds=3, images=50, questions=2, seed=0, fixed=()):
