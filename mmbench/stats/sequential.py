@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from mmbench.stats.compare import check_alpha
+
 # The grid of a Brownian motion that ends with a standard deviation of 1; beyond 8 of them nothing happens.
 _STEP = 0.004
 _SUM = np.arange(-2000, 2001) * _STEP
@@ -35,8 +37,9 @@ def look_levels(num_seeds: Sequence[int], max_seeds: int, alpha: float = 0.05) -
         alpha: level over all looks together.
 
     Raises:
-        ValueError: the seeds do not rise, or go beyond ``max_seeds``.
+        ValueError: the seeds do not rise, or go beyond ``max_seeds``; an alpha outside (0, 1).
     """
+    check_alpha(alpha)
     if not num_seeds or num_seeds[0] < 1 or any(a >= b for a, b in pairwise(num_seeds)):
         raise ValueError(f"the seeds at the looks must rise from 1 or more, not {list(num_seeds)}")
     if num_seeds[-1] > max_seeds:
