@@ -1,6 +1,7 @@
 """The whole of a comparison's settings: what ``comparison.yaml`` holds and a run repeats from."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from mmbench.config.data import DataSettings
 from mmbench.config.model import EncoderSettings, LanguageModelSettings, SystemSettings, TokenizerSettings
@@ -40,7 +41,11 @@ class Settings:
     seeds: list[int] = field(default_factory=lambda: [0, 1, 2])
     """Training seeds; each system is trained with each."""
     budget: str = "20000samples"
-    """What each cell spends: an amount of ``samples``, ``steps``, ``flops``, ``s``, ``min`` or ``h``."""
+    """What each cell spends: an amount of ``samples``, ``tokens``, ``epochs``, ``steps``, ``flops``, ``s``, ``min`` or
+    ``h``."""
+    match: Literal["none", "params", "trainable", "active"] = "none"
+    """Which count of parameters is made equal, by one width of each system (the family says which): all parameters,
+    those that train, those that a sample goes through; or none."""
     image_size: int = 48
     """Side of the square image the models see, in pixels."""
     data: DataSettings = field(default_factory=DataSettings)

@@ -140,7 +140,7 @@ def train_cell(opened: OpenedRun, system: str, seed: int) -> None:
         raise TaskFailedError("out of memory: give a smaller trainer.micro_batch_rows") from error
     if not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0:
         cost = family.cpu().cost(opened.datamodule.split(TEST).images([0]))
-        ledger = _ledger(meter, cost, stages, settings, opened.datamodule)
+        ledger = _ledger(meter, cost, stages, settings)
         files.write(files.read() | {"ledger": ledger, "stages": stages})
 
 
@@ -161,7 +161,6 @@ def _ledger(
     cost: dict[str, int],
     stages: list[dict[str, Any]],
     settings: Settings,
-    datamodule: MultimodalDataModule,
 ) -> dict[str, Any]:
     budget = parse_budget(settings.budget)
     spent = meter.spent(budget.unit)
@@ -172,7 +171,7 @@ def _ledger(
         "samples": meter.samples,
         "tokens": meter.tokens,
         "steps": meter.steps,
-        "epochs": round(meter.rows / datamodule.num_train_images, 3),
+        "epochs": round(meter.spent("epochs"), 3),
         "device_s": round(meter.device_s, 2),
         "waiting_s": round(meter.waiting_s, 2),
         "validation_s": round(meter.validation_s, 2),

@@ -16,8 +16,10 @@ class Meter:
     """Images with one text each."""
     rows: int = 0
     """Images, each with several texts."""
+    rows_per_epoch: int = 0
+    """Training images that have a text: the rows of one pass over them."""
     tokens: int = 0
-    """Text tokens read."""
+    """Text tokens read, as `Budget` counts them."""
     flops: float = 0.0
     """Floating-point operations of forward and backward passes."""
     device_s: float = 0.0
@@ -41,8 +43,21 @@ class Meter:
 
     def spent(self, unit: str) -> float:
         """The amount spent in a budget's unit."""
-        return float({"samples": self.samples, "steps": self.steps, "flops": self.flops, "s": self.device_s}[unit])
+        if unit == "epochs":
+            return self.rows / self.rows_per_epoch
+        counted = {"samples": self.samples, "tokens": self.tokens, "steps": self.steps, "flops": self.flops}
+        return float(self.device_s if unit == "s" else counted[unit])
 
     def fraction(self, budget: Budget) -> float:
         """The fraction of the budget that is spent."""
         return self.spent(budget.unit) / budget.amount
+
+    def has_reached(self, end: float, budget: Budget, step_cost: float) -> bool:
+        """Whether the fraction ``end`` of the budget is spent, as closely as a whole number of steps can come.
+
+        Args:
+            end: of a stage, as a fraction of the budget.
+            budget: what is spent.
+            step_cost: what the last step took of it; the next is taken to cost as much.
+        """
+        return end * budget.amount - self.spent(budget.unit) < step_cost / 2

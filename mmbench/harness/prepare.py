@@ -15,6 +15,7 @@ from mmbench.harness.baselines import BLIND
 from mmbench.harness.cell import build, evaluated_splits, system_settings
 from mmbench.harness.evaluate import text_losses
 from mmbench.harness.flops import count_step_flops
+from mmbench.harness.meter import Meter
 from mmbench.harness.opened import cache_dir, open_run
 from mmbench.harness.precision import device_of
 from mmbench.harness.run_files import RunFiles, write_json
@@ -112,10 +113,11 @@ def _check_budget(
         return
     batch = datamodule.train_batch(0, 0, datamodule.batch_rows)
     for stage in system.stages:
-        cost = {"samples": float(batch.totals.samples), "steps": 1.0}.get(budget.unit)
-        if cost is None:
-            family.freeze_all_but(stage.train)
-            cost = count_step_flops(family, batch)
+        family.freeze_all_but(stage.train)
+        flops = count_step_flops(family, batch) if budget.unit == "flops" else 0.0
+        one_step = Meter(rows_per_epoch=datamodule.num_train_images)
+        one_step.add_step(batch.totals, flops, 0.0, 0.0)
+        cost = one_step.spent(budget.unit)
         if stage.share * budget.amount < cost / 2:
             least = Budget(math.ceil(cost / 2 / min(stage.share for stage in system.stages)), budget.unit)
             raise UserError(

@@ -139,8 +139,7 @@ class SpendBudget(lightning.Callback):
         cost = self.meter.spent(self.budget.unit) - before
         if self.meter.steps % self.recipe.log_every == 0:
             self._log_step(trainer, pl_module)
-        # Half a step of the budget is the closest a whole number of steps can come.
-        finished = self.end * self.budget.amount - self.meter.spent(self.budget.unit) < cost / 2
+        finished = self.meter.has_reached(self.end, self.budget, cost)
         self._pass_marks(trainer, pl_module, finished)
         self._write_progress(finished)
         if finished:

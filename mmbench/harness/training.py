@@ -49,7 +49,7 @@ def train(
     trainee.training_settings = recipe
     described = [_describe(trainee, stage) for stage in stages]
     state = _load_state(files.checkpoint)
-    meter = Meter(**state["meter"]) if state else Meter()
+    meter = Meter(**state["meter"]) if state else Meter(rows_per_epoch=datamodule.num_train_images)
     first = state["stage"] + state["stage_finished"] if state else 0
     if state and state["stage_finished"]:
         trainee.load_state_dict(_load(files.checkpoint)["state_dict"])
