@@ -5,6 +5,7 @@ import re
 from typing import Any
 
 from mmbench.config.budget import parse_budget
+from mmbench.config.deciding import check_deciding
 from mmbench.config.errors import UserError, unknown_name
 from mmbench.config.settings import Settings
 
@@ -77,6 +78,7 @@ def check_settings(settings: Settings) -> None:
         if name not in BASELINES:
             raise unknown_name("baseline", name, BASELINES)
     _check_seeds(settings.seeds)
+    check_deciding(settings.deciding, [*settings.systems, *settings.baselines], settings.seeds)
     parse_budget(settings.budget)
     _check_ranges(settings)
     _check_sizes(settings)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from mmbench.config.data import DataSettings
+from mmbench.config.deciding import DecidingSettings
 from mmbench.config.model import EncoderSettings, LanguageModelSettings, SystemSettings, TokenizerSettings
 from mmbench.config.training import (
     EvaluationSettings,
@@ -40,6 +41,8 @@ class Settings:
     """The baselines that are run beside them."""
     seeds: list[int] = field(default_factory=lambda: [0, 1, 2])
     """Training seeds; each system is trained with each."""
+    deciding: DecidingSettings = field(default_factory=DecidingSettings)
+    """Whether further seeds are added until a pair is decided."""
     budget: str = "20000samples"
     """What each cell spends: an amount of ``samples``, ``tokens``, ``epochs``, ``steps``, ``flops``, ``s``, ``min`` or
     ``h``."""
