@@ -132,6 +132,16 @@ class RunFiles:
         return self.root / "summary.json"
 
     @property
+    def tuning(self) -> Path:
+        """Trials and tuned settings of each system."""
+        return self.root / "tuning.json"
+
+    @property
+    def looks(self) -> Path:
+        """The looks at a pair while seeds were added."""
+        return self.root / "looks.json"
+
+    @property
     def tracking(self) -> Path:
         """What has been sent to MLflow so far, and to which of its runs."""
         return self.root / "tracking.json"
