@@ -13,6 +13,7 @@ from mmbench.cli.options import (
     add_settings_options,
     existing_run,
     settings_of,
+    study_of,
     writable_folder,
 )
 from mmbench.cli.parser import CommandParser
@@ -21,7 +22,18 @@ from mmbench.config.errors import UserError
 if TYPE_CHECKING:
     from mmbench.config.settings import Settings
 
-_NOT_WITH_RESUME = ("systems", "data", "scale", "budget", "seeds", "name", "overrides", "latency", "no_latency")
+_NOT_WITH_RESUME = (
+    "systems",
+    "data",
+    "scale",
+    "budget",
+    "match",
+    "seeds",
+    "name",
+    "overrides",
+    "latency",
+    "no_latency",
+)
 
 
 def add_parser(commands: Any) -> None:
@@ -46,26 +58,28 @@ def run(arguments: Namespace) -> int:
     """Run the comparison, build its report, print the results."""
     if arguments.jobs is not None and arguments.jobs < 1:
         raise UserError(f"--jobs is {arguments.jobs}; it must be at least 1")
-    settings = _resumed(arguments) if arguments.resume is not None else _asked(arguments)
+    runs = [_resumed(arguments)] if arguments.resume is not None else study_of(arguments, _asked)
     runs_dir = writable_folder(arguments.runs)
     reports_dir = None if arguments.no_report else writable_folder(arguments.reports)
 
     from mmbench.harness.compare import run_comparison
 
-    try:
-        files = run_comparison(
-            settings,
-            runs_dir,
-            jobs=arguments.jobs,
-            command=arguments.command_line,
-            resume=arguments.resume is not None,
-        )
-        print(f"Run: {files.root}")
-        if reports_dir is not None:
-            _report(files.root, reports_dir)
-    except KeyboardInterrupt:
-        print(f"\nmmbench: interrupted; continue with: {continuing(settings.name, arguments)}", file=sys.stderr)
-        return 130
+    for settings in runs:
+        try:
+            files = run_comparison(
+                settings,
+                runs_dir,
+                jobs=arguments.jobs,
+                command=arguments.command_line,
+                resume=arguments.resume is not None,
+            )
+            print(f"Run: {files.root}")
+            if reports_dir is not None:
+                _report(files.root, reports_dir)
+        except KeyboardInterrupt:
+            again = arguments.command_line if len(runs) > 1 else continuing(settings.name, arguments)
+            print(f"\nmmbench: interrupted; continue with: {again}", file=sys.stderr)
+            return 130
     return 0
 
 

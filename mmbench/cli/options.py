@@ -1,6 +1,7 @@
 """Options that several commands share, and what they mean for the settings."""
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,8 @@ from mmbench.cli.parser import CommandParser
 from mmbench.config.errors import UserError, unknown_name
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mmbench.config.settings import Settings
 
 SYSTEM_HELP = "a preset's name (see 'mmbench list systems'), the path of a YAML file, or NAME= and one of the two"
@@ -28,8 +31,13 @@ def add_settings_options(parser: CommandParser) -> None:
     parser.add_argument(
         "--budget",
         metavar="AMOUNT",
-        help="what each cell spends on training: 20000samples, 500steps, 3e14flops, 120s, 5min, 1h; "
-        "default: the scale's",
+        help="what each cell spends on training: 20000samples, 1e6tokens, 2epochs, 500steps, 3e14flops, 120s, 5min, "
+        "1h; compare and plan take several, as in 1e13,3e13,1e14flops: a scaling study; default: the scale's",
+    )
+    parser.add_argument(
+        "--match",
+        choices=["none", "params", "trainable", "active"],
+        help="make this count of parameters equal, by one width of each system; default: none",
     )
     parser.add_argument("--name", metavar="NAME", help="folder under runs/; default: the systems and a hash")
     parser.add_argument(
@@ -67,8 +75,34 @@ def settings_of(
         budget=arguments.budget,
         seeds=seeds,
         name=arguments.name,
+        match=arguments.match,
         overrides=[*given, *more_overrides],
     )
+
+
+def study_of(arguments: Namespace, settings_for: "Callable[[Namespace], Settings]") -> "list[Settings]":
+    """The settings of one run, or of one run for each amount of ``--budget``: siblings called ``NAME-AMOUNT``.
+
+    Without ``--name``, NAME does not depend on the amounts, so that a study goes on with what an earlier one, of fewer
+    amounts, has left.
+
+    Raises:
+        UserError: as `settings_of`, or the amounts cannot stand beside one another.
+    """
+    from mmbench.config.budget import parse_budget, parse_budgets
+    from mmbench.config.dump import default_name
+
+    written = [] if arguments.budget is None else parse_budgets(arguments.budget)
+    if len(written) < 2:
+        return [settings_for(arguments)]
+    runs = [settings_for(Namespace(**vars(arguments) | {"budget": amount})) for amount in written]
+    for settings, amount in zip(runs, written, strict=True):
+        if settings.budget != amount:
+            raise UserError(f"--set budget={settings.budget} and several amounts of --budget are given; leave one out")
+        if settings.name == default_name(settings):
+            settings.name = default_name(replace(settings, budget=""))
+        settings.name = f"{settings.name}-{parse_budget(amount)}"
+    return runs
 
 
 def writable_folder(text: str) -> Path:

@@ -72,7 +72,9 @@ def parse_budgets(text: str) -> list[str]:
         match = _WRITTEN.match(part)
         if match is None or not (match[2] or unit):
             # Said of the part alone, or of the whole where the last amount lacks its unit.
-            raise UserError(f"budget '{part.strip() or text}' is not understood: {_HOW}, or several: 1e13,3e13,1e14flops")
+            raise UserError(
+                f"budget '{part.strip() or text}' is not understood: {_HOW}, or several: 1e13,3e13,1e14flops"
+            )
         unit = match[2] or unit
         written.insert(0, match[1] + unit)
     budgets = [parse_budget(one) for one in written]

@@ -34,6 +34,7 @@ def load_settings(
     budget: str | None = None,
     seeds: int | None = None,
     name: str | None = None,
+    match: str | None = None,
     overrides: list[str] | None = None,
 ) -> Settings:
     """The settings of a comparison; each of these sources overrides the ones before it.
@@ -48,6 +49,7 @@ def load_settings(
         budget: as ``parse_budget`` reads it.
         seeds: how many; they are 0, 1, ….
         name: the folder under ``runs/``; if not given, made of the systems and a hash of the settings.
+        match: which count of parameters is made equal.
         overrides: ``a.b.c=value``, with a YAML value.
 
     Raises:
@@ -68,6 +70,8 @@ def load_settings(
         if seeds < 1:
             raise UserError(f"--seeds is {seeds}; there must be at least 1")
         tree["seeds"] = list(range(seeds))
+    if match is not None:
+        tree["match"] = match
     for override in overrides or []:
         apply_override(tree, override)
     settings = built(tree, Settings)

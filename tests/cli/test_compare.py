@@ -7,7 +7,8 @@ import pytest
 
 from mmbench.cli import compare, train
 from mmbench.cli.main import build_parser
-from mmbench.cli.options import settings_of
+from mmbench.cli.options import settings_of, study_of
+from mmbench.config.errors import UserError
 from mmbench.config.load import load_settings, save_settings
 from mmbench.config.settings import Settings
 
@@ -78,3 +79,33 @@ def test_the_command_that_continues_is_understood_and_finds_the_run(
     again = build_parser().parse_args(words[1:])["compare"]
     assert compare._resumed(again) == settings
     assert (again.runs, again.reports, again.no_report) == (started.runs, started.reports, started.no_report)
+
+
+def study(line: str) -> list[Settings]:
+    """The runs of a command line without the command's name."""
+    return study_of(build_parser().parse_args(["compare", *shlex.split(line)])["compare"], compare._asked)
+
+
+def test_several_amounts_are_one_run_each() -> None:
+    runs = study("unified crossattn --budget 1e13,3e13flops --name mine --match params")
+    assert [(run.name, run.budget) for run in runs] == [
+        ("mine-1e13flops", "1e13flops"),
+        ("mine-3e13flops", "3e13flops"),
+    ]
+    assert all(run.match == "params" and list(run.systems) == ["unified", "crossattn"] for run in runs)
+
+
+def test_a_study_of_more_amounts_goes_on_with_the_runs_of_one_with_fewer() -> None:
+    few, more = study("unified --budget 1,2epochs"), study("unified --budget 1,2,4epochs")
+    assert [run.name for run in few] == [run.name for run in more[:2]]
+    assert few[0].name.startswith("unified-") and few[0].name.endswith("-1epochs")
+    assert study("hybrid --budget 1,2epochs")[0].name != few[0].name
+    assert study("unified --budget 1epoch --name one")[0].name == "one"
+
+
+def test_one_amount_and_several_cannot_both_be_given() -> None:
+    with pytest.raises(UserError, match="leave one out"):
+        study("unified --budget 1,2epochs --set budget=4epochs")
+    with pytest.raises(UserError, match="compare and plan alone"):
+        arguments = build_parser().parse_args(["train", "unified", "--budget", "1,2epochs"])["train"]
+        settings_of(arguments, [arguments.system])
