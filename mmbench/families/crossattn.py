@@ -5,7 +5,7 @@ Flamingo, arXiv 2204.14198.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import cast
+from typing import ClassVar, cast
 
 from torch import Tensor, nn
 
@@ -18,6 +18,8 @@ from mmbench.nn.cross_attention import GatedCrossAttention
 class CrossAttn(Family):
     """encoder -> keys and values, once an image; text queries them before every k-th block, gates start at 0."""
 
+    matched_width: ClassVar[str] = "feed_forward_width"
+
     @dataclass
     class Config:
         """Settings of a cross-attention system."""
@@ -26,10 +28,12 @@ class CrossAttn(Family):
         """A gated layer stands before every so many blocks, the first included."""
         feed_forward: bool = True
         """Whether a gated layer has a feed-forward of its own, as in Flamingo."""
+        feed_forward_width: int | None = None
+        """Inner width of that feed-forward; the decoder's if not given."""
 
     def __init__(self, config: Config, shared: SharedParts, objective_weights: Mapping[str, float]) -> None:
         super().__init__(shared, objective_weights)
-        self.cross_attention = gated_layers(shared, config.every, config.feed_forward)
+        self.cross_attention = gated_layers(shared, config.every, config.feed_forward, config.feed_forward_width)
 
     def see(self, images: Tensor) -> Sight:
         """No token enters the context; each gated layer gets its keys and values."""
@@ -44,16 +48,25 @@ class CrossAttn(Family):
         return {**super().parts(), "cross_attention": self.cross_attention, "gates": gates_of(self.cross_attention)}
 
 
-def gated_layers(shared: SharedParts, every: int, feed_forward: bool) -> nn.ModuleDict:
+def gated_layers(
+    shared: SharedParts, every: int, feed_forward: bool, feed_forward_width: int | None = None
+) -> nn.ModuleDict:
     """Block index -> the gated layer before it.
 
     Raises:
-        UserError: ``every`` is no number of blocks.
+        UserError: ``every`` is no number of blocks, or the feed-forward has no such width.
     """
     decoder = shared.decoder.config
     if not 1 <= every <= decoder.depth:
         raise UserError(f"option 'every' is {every}; it must be from 1 to the decoder's depth, {decoder.depth}")
-    inner = decoder.feed_forward_width
+    if feed_forward_width is not None and not feed_forward:
+        raise UserError(
+            f"option 'feed_forward_width' is {feed_forward_width}, but the gated layers have no feed-forward: "
+            "leave the option out, or give feed_forward: true"
+        )
+    inner = decoder.feed_forward_width if feed_forward_width is None else feed_forward_width
+    if inner < 1:
+        raise UserError(f"option 'feed_forward_width' is {inner}; it must be at least 1")
     return nn.ModuleDict(
         {
             str(block): GatedCrossAttention(

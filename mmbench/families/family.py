@@ -5,6 +5,7 @@ A family differs in one thing only: how the image reaches the decoder (`Family.s
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -54,6 +55,10 @@ class Family(Trainee):
     Subclasses say how the image comes in: they define ``Config``, ``see``, ``parts`` and, where the image enters
     between blocks, ``between``.
     """
+
+    matched_width: ClassVar[str] = ""
+    """The option that says how wide what the family adds is, an ``int | None`` of ``Config``; moved where parameters
+    are matched. Empty: nothing can be moved."""
 
     @dataclass
     class Config:

@@ -5,6 +5,7 @@ NVLM-H, arXiv 2409.11402.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -19,6 +20,8 @@ from mmbench.nn.connectors import build_connector
 class Hybrid(Family):
     """thumbnail -> connector -> decoder context, as in unified; full image -> gated layers, as in crossattn."""
 
+    matched_width: ClassVar[str] = "feed_forward_width"
+
     @dataclass
     class Config:
         """Settings of a hybrid system."""
@@ -31,6 +34,10 @@ class Hybrid(Family):
         """A gated layer stands before every so many blocks, the first included."""
         feed_forward: bool = True
         """Whether a gated layer has a feed-forward of its own."""
+        connector_width: int | None = None
+        """Inner width of an ``mlp`` connector; the decoder's width if not given."""
+        feed_forward_width: int | None = None
+        """Inner width of the gated layers' feed-forward; the decoder's if not given."""
 
     def __init__(self, config: Config, shared: SharedParts, objective_weights: Mapping[str, float]) -> None:
         super().__init__(shared, objective_weights)
@@ -39,8 +46,10 @@ class Hybrid(Family):
                 f"option 'thumbnail_factor' is {config.thumbnail_factor}; a thumbnail is smaller: give 2 or more"
             )
         self.thumbnail_factor = config.thumbnail_factor
-        self.connector = build_connector(config.connector, shared.encoder.dim, shared.decoder.config.width)
-        self.cross_attention = gated_layers(shared, config.every, config.feed_forward)
+        self.connector = build_connector(
+            config.connector, shared.encoder.dim, shared.decoder.config.width, config.connector_width
+        )
+        self.cross_attention = gated_layers(shared, config.every, config.feed_forward, config.feed_forward_width)
 
     def see(self, images: Tensor) -> Sight:
         """The encoder looks twice: at the thumbnail, and at the image as it is.

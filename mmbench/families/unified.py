@@ -5,6 +5,7 @@ LLaVA, arXiv 2304.08485.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -15,16 +16,22 @@ from mmbench.nn.connectors import build_connector
 class Unified(Family):
     """encoder -> connector -> image tokens after <bos> -> decoder."""
 
+    matched_width: ClassVar[str] = "connector_width"
+
     @dataclass
     class Config:
         """Settings of a unified system."""
 
         connector: str = "mlp"
         """``linear`` or ``mlp``: how encoder tokens become decoder embeddings."""
+        connector_width: int | None = None
+        """Inner width of an ``mlp`` connector; the decoder's width if not given."""
 
     def __init__(self, config: Config, shared: SharedParts, objective_weights: Mapping[str, float]) -> None:
         super().__init__(shared, objective_weights)
-        self.connector = build_connector(config.connector, shared.encoder.dim, shared.decoder.config.width)
+        self.connector = build_connector(
+            config.connector, shared.encoder.dim, shared.decoder.config.width, config.connector_width
+        )
 
     def see(self, images: Tensor) -> Sight:
         """Every encoder token becomes a token of the decoder's context."""
