@@ -1,4 +1,4 @@
-"""``mmbench list``: the systems, data and scales that can be named."""
+"""``mmbench list``: the systems, data, scales and search spaces that can be named."""
 
 import shutil
 import textwrap
@@ -16,8 +16,8 @@ from mmbench.config.yaml_text import read_yaml
 def add_parser(commands: Any) -> None:
     """Add the command to those of ``mmbench``."""
     parser = CommandParser(description="List what can be named on the command line.")
-    parser.add_argument("kind", choices=["systems", "data", "scales"], help="what to list")
-    commands.add_subcommand("list", parser, help="list the systems, data or scales that can be named")
+    parser.add_argument("kind", choices=["systems", "data", "scales", "spaces"], help="what to list")
+    commands.add_subcommand("list", parser, help="list the systems, data, scales or search spaces that can be named")
 
 
 def run(arguments: Namespace) -> int:

@@ -54,6 +54,11 @@ _AT_LEAST: dict[str, float] = {
     "latency.warmup": 0,
     "latency.large_batch": 1,
     "latency.tokens": 2,
+    "tuning.trials": 0,
+    "tuning.budget_share": 1e-6,
+    "tuning.training_seed": 0,
+    "tuning.sampler_seed": 0,
+    "tuning.retries": 0,
 }
 _SHARES = ("data.max_broken_share", "training.warmup_share", "training.checkpoint_share", "training.validation_share")
 _AT_LEAST_ONE_IF_GIVEN = (

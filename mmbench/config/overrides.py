@@ -9,11 +9,16 @@ from mmbench.config.tree import checked, fields_of, merged, unknown_key
 from mmbench.config.yaml_text import parse_yaml
 
 
-def apply_override(tree: dict[str, Any], text: str) -> None:
+def apply_override(tree: dict[str, Any], text: str, where: str | None = None) -> None:
     """Set one value in a full tree of settings, in place.
 
     Systems are addressed by their name (``systems.unified.options.connector=linear``), items of a list by
     their number (``data.sources.0.path=photos``).
+
+    Args:
+        tree: a full tree of ``Settings``.
+        text: ``KEY=VALUE``.
+        where: names the origin in errors; ``--set TEXT`` if not given.
 
     Raises:
         UserError: the text has no ``=``, the key does not exist, or the value has another type.
@@ -26,7 +31,7 @@ def apply_override(tree: dict[str, Any], text: str) -> None:
         raise UserError(
             f"'{key}' cannot be given by --set: name {'the scale by --scale' if key == 'scale' else 'SYSTEMs'}"
         )
-    _set(tree, Settings, key.split("."), [], written, f"--set {text}")
+    _set(tree, Settings, key.split("."), [], written, where or f"--set {text}")
 
 
 def _set(node: Any, kind: Any, parts: list[str], done: list[str], written: str, where: str) -> None:

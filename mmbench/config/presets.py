@@ -1,4 +1,4 @@
-"""Finding the YAML files that ship with mmbench: scales, systems and data by name, anything else by path."""
+"""Finding the YAML files that ship with mmbench (scales, systems, data, search spaces) by name, any other by path."""
 
 import re
 from pathlib import Path
@@ -6,9 +6,9 @@ from typing import Literal
 
 from mmbench.config.errors import UserError, unknown_name
 
-Kind = Literal["scales", "systems", "data"]
+Kind = Literal["scales", "systems", "data", "spaces"]
 _SUFFIXES = (".yaml", ".yml")
-_SINGULAR = {"scales": "scale", "systems": "system", "data": "data"}
+_SINGULAR = {"scales": "scale", "systems": "system", "data": "data", "spaces": "search space"}
 
 
 def config_dir() -> Path:
@@ -25,7 +25,7 @@ def config_dir() -> Path:
 
 
 def preset_names(kind: Kind) -> list[str]:
-    """The names that can be given for a scale, a system or data, sorted."""
+    """The names that can be given for a scale, a system, data or a search space, sorted."""
     return sorted(path.stem for path in (config_dir() / kind).glob("*.yaml"))
 
 

@@ -13,6 +13,7 @@ from mmbench.config.training import (
     TrainerSettings,
     TrainingSettings,
 )
+from mmbench.config.tuning import TuningSettings
 
 
 @dataclass
@@ -69,5 +70,7 @@ class Settings:
     """How cells are scored."""
     latency: LatencySettings = field(default_factory=LatencySettings)
     """How latency is measured."""
+    tuning: TuningSettings = field(default_factory=TuningSettings)
+    """The search for each system's own values."""
     tracking: TrackingSettings = field(default_factory=TrackingSettings)
     """Where MLflow mirrors the run."""
