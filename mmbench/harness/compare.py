@@ -7,10 +7,12 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from mmbench.config.deciding import DecidingSettings
 from mmbench.config.errors import UserError
 from mmbench.config.load import load_settings_file, save_settings, settings_difference
 from mmbench.config.settings import Settings
 from mmbench.harness import tasks
+from mmbench.harness.added_seeds import in_words, seeds_begun, seeds_of_looks
 from mmbench.harness.environment import describe_environment
 from mmbench.harness.processes import Outcome, Processes, Task
 from mmbench.harness.progress import ComparisonDisplay
@@ -54,7 +56,13 @@ def run_one(settings: Settings, runs_dir: Path, seed: int) -> RunFiles:
     Raises:
         UserError: as `run_comparison`, or the cell failed.
     """
-    alone = replace(settings, baselines=[], seeds=[seed], latency=replace(settings.latency, repeats=0))
+    alone = replace(
+        settings,
+        baselines=[],
+        seeds=[seed],
+        deciding=DecidingSettings(),
+        latency=replace(settings.latency, repeats=0),
+    )
     run = run_comparison(alone, runs_dir, jobs=1, command="")
     (system,) = settings.systems
     cell = run.cell(system, seed).read()
@@ -77,7 +85,10 @@ class _Comparison:
 
     def __init__(self, run: RunFiles, settings: Settings, jobs: int | None) -> None:
         self.files, self.settings, self.jobs = run, settings, jobs
-        self.cells = planned_cells(settings)
+        self.seeds = list(settings.seeds)
+        if settings.deciding.pair:
+            self.seeds = seeds_begun(run, settings.seeds, settings.deciding.max_seeds)
+        self.cells = planned_cells(replace(settings, seeds=self.seeds))
         self.processes = Processes()
         title = f"{settings.name}: {' '.join(settings.systems)} on {settings.data.name}, {settings.budget} a cell"
         self.display = ComparisonDisplay(run, self.cells, title=title, jobs=self._slots())
@@ -90,6 +101,7 @@ class _Comparison:
             try:
                 self._before_cells()
                 self._run_cells()
+                self._until_decided()
                 self._after_cells()
             finally:
                 if self.settings.tracking.enabled:
@@ -121,6 +133,22 @@ class _Comparison:
                 self._note(" seed ".join(map(str, todo[index])), outcome.error)
 
         self._processes().run(work, self._slots(), self.display.update, ended)
+
+    def _until_decided(self) -> None:
+        """Look at the pair that is to be decided; while it is not, run one more seed of everything."""
+        if not self.settings.deciding.pair:
+            return
+        every = seeds_of_looks(self.settings.seeds, self.settings.deciding.max_seeds)
+        while True:
+            self._step(f"looking at {len(self.seeds)} seeds", [Task(tasks.look, (self.files.root, self.seeds))])
+            found = read_json(self.files.looks)
+            self.display.say(in_words(found))
+            if found["decided"] or found["reason"] is not None or len(self.seeds) == len(every):
+                return
+            self.seeds = every[: len(self.seeds) + 1]
+            self.cells = planned_cells(replace(self.settings, seeds=self.seeds))
+            self.display.plan(self.cells)
+            self._run_cells()
 
     def _after_cells(self) -> None:
         done = [cell for cell in self.cells if self._status(*cell) == "done"]

@@ -52,13 +52,15 @@ class ComparisonDisplay:
         self._console = console or Console()
         self._title = title or run.name
         self._jobs = max(1, jobs)
-        self._views = [_CellView(run.cell(system, seed)) for system, seed in cells]
+        self._run = run
+        self._views: list[_CellView] = []
         self._phase: _PhaseView | None = None
         self._lock = threading.Lock()
         self._failed: set[str] = set()
         self._last_read_s = -1e9
         self._live: Live | None = None
-        self._plain = _PlainLines(self._console, len(self._views))
+        self._plain = _PlainLines(self._console)
+        self.plan(cells)
         if self._console.is_interactive and not os.environ.get("CI"):
             # The live display's own thread also reads the files: a step before the cells may keep the caller busy.
             self._live = Live(console=self._console, get_renderable=self._render, refresh_per_second=2)
@@ -97,6 +99,13 @@ class ComparisonDisplay:
             self._plain.phase(self._phase)
         for index, view in enumerate(self._views, start=1):
             self._plain.cell(index, view)
+
+    def plan(self, cells: Sequence[tuple[str, int]]) -> None:
+        """Show these cells from now on; those that were shown before keep what is known of them."""
+        with self._lock:
+            known = {(view.files.system, view.files.seed): view for view in self._views}
+            self._views = [known.get(cell) or _CellView(self._run.cell(*cell)) for cell in cells]
+            self._plain.num_cells = len(self._views)
 
     def say(self, text: str) -> None:
         """Print a line above the table."""
@@ -233,9 +242,9 @@ class _PhaseView:
 class _PlainLines:
     """Lines for a log file: at each change of phase, and now and then between."""
 
-    def __init__(self, console: Console, num_cells: int) -> None:
+    def __init__(self, console: Console) -> None:
         self._console = console
-        self._num_cells = num_cells
+        self.num_cells = 0
         self._said: dict[str, tuple[str, int, float]] = {}
 
     def cell(self, index: int, view: _CellView) -> None:
@@ -253,7 +262,7 @@ class _PlainLines:
                 parts.append(f"{view.samples_per_s:.0f} samples/s")
             if view.remaining_s is not None:
                 parts.append(f"{duration(view.remaining_s)} left")
-        self._print("  ".join([f"[{index:3d}/{self._num_cells}] {view.name}", *parts]))
+        self._print("  ".join([f"[{index:3d}/{self.num_cells}] {view.name}", *parts]))
 
     def phase(self, phase: _PhaseView) -> None:
         if phase.fraction is not None and self._due(phase.label, phase.label, phase.fraction):

@@ -117,11 +117,6 @@ class RunFiles:
         return self.root / "examples"
 
     @property
-    def looks(self) -> Path:
-        """What was seen at each look at the pair that seeds are added for."""
-        return self.root / "looks.json"
-
-    @property
     def costs(self) -> Path:
         """FLOPs and parameters of each system over rising resolution."""
         return self.root / "costs.json"

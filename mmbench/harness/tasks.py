@@ -50,6 +50,20 @@ def run_cell(root: Path, system: str, seed: int) -> None:
     run(root, system, seed)
 
 
+def look(root: Path, seeds: list[int]) -> None:
+    """Look at the pair that seeds are added for."""
+    from mmbench.harness.looks import look as take
+
+    take(root, seeds)
+
+
+def count_costs(root: Path) -> None:
+    """Count FLOPs and parameters of each system over rising resolution."""
+    from mmbench.harness.costs import count_costs as count
+
+    count(root)
+
+
 def collect(root: Path, order: list[tuple[str, int]]) -> None:
     """Join the tables, choose the examples."""
     from mmbench.harness.collect import collect as join
