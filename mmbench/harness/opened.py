@@ -9,6 +9,7 @@ from mmbench.config.data import DataSettings
 from mmbench.config.load import load_settings_file
 from mmbench.config.settings import Settings
 from mmbench.data.datamodule import MultimodalDataModule
+from mmbench.harness.matching import load_matching, with_widths
 from mmbench.harness.run_files import RunFiles, read_json
 from mmbench.nn.attention import set_attention_kernel
 
@@ -36,6 +37,8 @@ def open_run(root: Path, seed: int = 0, data: DataSettings | None = None) -> Ope
     files = RunFiles(root)
     settings = load_settings_file(files.comparison)
     apply_probe(settings, files)
+    if settings.match != "none":
+        settings.systems = with_widths(settings.systems, load_matching(files))
     if settings.trainer.threads:
         torch.set_num_threads(settings.trainer.threads)
     if settings.trainer.attention != "auto":

@@ -15,6 +15,7 @@ from mmbench.harness.baselines import BLIND
 from mmbench.harness.cell import build, evaluated_splits, system_settings
 from mmbench.harness.evaluate import text_losses
 from mmbench.harness.flops import count_step_flops
+from mmbench.harness.matching import match_parameters, save_matching, with_widths
 from mmbench.harness.meter import Meter
 from mmbench.harness.opened import cache_dir, open_run
 from mmbench.harness.precision import device_of
@@ -25,6 +26,7 @@ from mmbench.harness.starting_point import (
     needs_pretraining,
     pretrain,
     pretraining_files,
+    shared_parts,
     starting_point_ledger,
     untrained,
 )
@@ -32,7 +34,7 @@ from mmbench.harness.tables import SCORE_COLUMNS, ScoreTable, write_table
 
 
 def prepare_data(root: Path) -> None:
-    """Decode the images, make the tokenizer, check every system's options, and write ``data.json``.
+    """Decode the images, make the tokenizer, match the systems, check their options, and write ``data.json``.
 
     Raises:
         UserError: data or a system's settings cannot be used.
@@ -46,6 +48,10 @@ def prepare_data(root: Path) -> None:
     datamodule = MultimodalDataModule(settings, cache_dir(files), seed=0, progress=tell)
     datamodule.prepare_data()
     datamodule.setup()
+    if settings.match != "none":
+        matched = match_parameters(settings, shared_parts(untrained(settings), datamodule, files.runs_dir))
+        save_matching(settings, matched, files)
+        settings.systems = with_widths(settings.systems, matched)
     for name, system in settings.systems.items():
         family = assemble(system, untrained(settings), datamodule, files.runs_dir)
         _check_budget(name, system, family, settings, datamodule)

@@ -54,6 +54,11 @@ class RunFiles:
         return self.root / "data.json"
 
     @property
+    def matching(self) -> Path:
+        """The widths that make the systems' parameters equal, and what could not be made so."""
+        return self.root / "matching.json"
+
+    @property
     def pretraining(self) -> Path:
         """The common starting point: hashes and ledger."""
         return self.root / "pretraining.json"
