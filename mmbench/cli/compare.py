@@ -1,5 +1,6 @@
 """``mmbench compare``: train, score and time several systems under one budget, and write the report."""
 
+import json
 import shlex
 import sys
 from pathlib import Path
@@ -29,6 +30,9 @@ _NOT_WITH_RESUME = (
     "budget",
     "match",
     "seeds",
+    "until_decided",
+    "max_seeds",
+    "decide_on",
     "name",
     "overrides",
     "latency",
@@ -45,6 +49,18 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("systems", nargs="*", metavar="SYSTEM", help=SYSTEM_HELP)
     add_settings_options(parser)
     parser.add_argument("--seeds", type=int, metavar="N", help="train each system N times, with seeds 0 to N-1")
+    parser.add_argument(
+        "--until-decided",
+        nargs=2,
+        metavar=("A", "B"),
+        help="add seeds, one at a time, until it is decided which of two systems is better; looking often is allowed for",
+    )
+    parser.add_argument("--max-seeds", type=int, metavar="M", help="with --until-decided: stop there; default: 10")
+    parser.add_argument(
+        "--decide-on",
+        metavar="METRIC",
+        help="with --until-decided: the metric; default: vqa_accuracy, or what stands for it where there is none",
+    )
     parser.add_argument("--resume", metavar="NAME", help="continue this run with the settings it was started with")
     parser.add_argument("--jobs", type=int, metavar="N", help="cells run at once; default: as many as the machine fits")
     parser.add_argument("--latency", choices=["basic", "full"], help="how much is timed at the end; default: basic")
@@ -103,7 +119,18 @@ def _asked(arguments: Namespace) -> "Settings":
         latency = ("latency.repeats=0",)
     elif arguments.latency is not None:
         latency = (f"latency.full={'true' if arguments.latency == 'full' else 'false'}",)
-    return settings_of(arguments, arguments.systems, arguments.seeds, latency)
+    return settings_of(arguments, arguments.systems, arguments.seeds, (*latency, *_deciding(arguments)))
+
+
+def _deciding(arguments: Namespace) -> list[str]:
+    """The settings of ``--until-decided``, as overrides."""
+    given = {"max_seeds": arguments.max_seeds, "metric": arguments.decide_on}
+    if arguments.until_decided is None:
+        if any(value is not None for value in given.values()):
+            raise UserError("--max-seeds and --decide-on say how --until-decided A B goes: name two systems by it")
+        return []
+    pair = [f"deciding.pair={json.dumps(arguments.until_decided)}"]
+    return pair + [f"deciding.{key}={value}" for key, value in given.items() if value is not None]
 
 
 def _resumed(arguments: Namespace) -> "Settings":
