@@ -112,6 +112,9 @@ class _Comparison:
         root, files = self.files.root, self.files
         if not files.data.exists():
             self._step("preparing the data", [Task(tasks.prepare_data, (root,))], files.preparation_progress)
+        if self.settings.match != "none":
+            for one in read_json(files.matching)["systems"].values():
+                self.display.say(one["said"])
         if not files.probe.exists():
             self._step("measuring the machine", [Task(tasks.probe, (root,))])
         if not files.pretraining.exists():
