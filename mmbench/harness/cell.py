@@ -3,6 +3,7 @@
 import hashlib
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from mmbench.harness.baselines import BLIND, Say, chance, evaluate_baseline, maj
 from mmbench.harness.evaluate import Evaluation, evaluate_split
 from mmbench.harness.failures import NonFiniteLossError
 from mmbench.harness.meter import Meter
+from mmbench.harness.micro_batch import with_rows_that_fit
 from mmbench.harness.opened import OpenedRun, open_run
 from mmbench.harness.precision import device_of
 from mmbench.harness.processes import TaskFailedError
@@ -122,25 +124,36 @@ def train_cell(opened: OpenedRun, system: str, seed: int) -> None:
     if files.weights.exists() and files.read().get("ledger"):
         return
     settings = opened.settings
-    family = build(opened, system_settings(settings, system), seed)
-    try:
-        meter, stages = train(
-            family,
-            opened.datamodule,
-            files,
-            budget=parse_budget(settings.budget),
-            stages=system_settings(settings, system).stages,
-            recipe=settings.training,
-            trainer_settings=settings.trainer,
-            seed=seed,
-        )
-    except NonFiniteLossError as error:
-        raise TaskFailedError(str(error)) from error
-    except torch.OutOfMemoryError as error:
-        raise TaskFailedError("out of memory: give a smaller trainer.micro_batch_rows") from error
+
+    def attempt(rows: int) -> tuple[Family, Meter, list[dict[str, Any]], int]:
+        """From the starting point, or from the checkpoint that an earlier attempt has left."""
+        family = build(opened, system_settings(settings, system), seed)
+        try:
+            meter, stages = train(
+                family,
+                opened.datamodule,
+                files,
+                budget=parse_budget(settings.budget),
+                stages=system_settings(settings, system).stages,
+                recipe=settings.training,
+                trainer_settings=replace(settings.trainer, micro_batch_rows=rows),
+                seed=seed,
+            )
+        except NonFiniteLossError as error:
+            raise TaskFailedError(str(error)) from error
+        except torch.OutOfMemoryError as error:
+            if torch.distributed.is_initialized():  # The other processes wait for this one, and would not try again.
+                raise TaskFailedError("out of memory: give a smaller trainer.micro_batch_rows") from error
+            raise
+        finally:
+            opened.datamodule.trainer = None
+        return family, meter, stages, rows
+
+    most_rows = settings.trainer.micro_batch_rows or settings.training.batch_rows
+    family, meter, stages, rows = with_rows_that_fit(attempt, most_rows, settings.training)
     if not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0:
         cost = family.cpu().cost(opened.datamodule.split(TEST).images([0]))
-        ledger = _ledger(meter, cost, stages, settings)
+        ledger = _ledger(meter, cost, stages, settings) | {"micro_batch_rows": rows}
         files.write(files.read() | {"ledger": ledger, "stages": stages})
 
 

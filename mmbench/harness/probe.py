@@ -11,9 +11,9 @@ from mmbench.config.settings import Settings
 from mmbench.data.batch import Batch
 from mmbench.families.family import Family
 from mmbench.families.trainee import Trainee
+from mmbench.harness.micro_batch import with_rows_that_fit
 from mmbench.harness.opened import open_run
 from mmbench.harness.precision import device_of
-from mmbench.harness.processes import TaskFailedError
 from mmbench.harness.run_files import write_json
 from mmbench.harness.starting_point import assemble, untrained
 from mmbench.nn.attention import set_attention_kernel
@@ -90,25 +90,20 @@ def _rows_that_fit(families: dict[str, Family], train_batch: Any, settings: Sett
         TaskFailedError: not even one contrastive group fits.
     """
     training = settings.training
-    if settings.trainer.micro_batch_rows:
-        return settings.trainer.micro_batch_rows
-    rows = training.batch_rows
-    while device.type == "cuda":
-        try:
-            for family in families.values():
+    if settings.trainer.micro_batch_rows or device.type != "cuda":
+        return settings.trainer.micro_batch_rows or training.batch_rows
+
+    def try_all(rows: int) -> int:
+        for family in families.values():
+            try:
                 family.to(device)
                 _step(family, train_batch(0, 0, rows).to(device), settings.trainer.precision, device)
+            finally:
+                family.zero_grad(set_to_none=True)
                 family.cpu()
-            break
-        except torch.OutOfMemoryError:
-            torch.cuda.empty_cache()
-            rows //= 2
-            if rows < training.contrastive_group or rows % training.contrastive_group:
-                group = training.contrastive_group
-                raise TaskFailedError(
-                    f"not even {rows * 2} rows fit into the device's memory: lower training.contrastive_group ({group})"
-                ) from None
-    return rows
+        return rows
+
+    return with_rows_that_fit(try_all, training.batch_rows, training)
 
 
 def _time_step(trainee: Trainee, batch: Batch, precision: str, device: torch.device) -> float:

@@ -74,6 +74,20 @@ class SpendBudget(lightning.Callback):
         self.next_checkpoint = state_dict["next_checkpoint"]
         self.next_validation = state_dict["next_validation"]
 
+    def on_load_checkpoint(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Count the batches that were done in micro-batches of the present size, which may have become smaller.
+
+        Lightning steps the optimiser when its count of batches is a multiple of those of a step.
+        """
+        progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
+        done = checkpoint["global_step"] * trainer.accumulate_grad_batches
+        for counts in (progress["total"], progress["current"]):
+            shift = done - counts["ready"]
+            for name in ("ready", "started", "processed", "completed"):
+                counts[name] += shift
+
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Set the marks of the stage and find where the log ends."""
         fraction = self.meter.fraction(self.budget)
