@@ -53,7 +53,7 @@ def add_parser(commands: Any) -> None:
         "--until-decided",
         nargs=2,
         metavar=("A", "B"),
-        help="add seeds, one at a time, until it is decided which of two systems is better; looking often is allowed for",
+        help="add seeds, one at a time, until it is decided which of the two is better; looking often is paid for",
     )
     parser.add_argument("--max-seeds", type=int, metavar="M", help="with --until-decided: stop there; default: 10")
     parser.add_argument(

@@ -43,11 +43,11 @@ def measure_latency(root: Path, systems: list[tuple[str, int]]) -> None:
     rows = read_json(opened.files.latency)["rows"] if opened.files.latency.exists() else []
     sizes = [(batch, factor) for factor in plan.resolutions for batch in (1, plan.large_batch)]
     for number, (batch_size, factor) in enumerate(sizes):
-        side = _side(families, opened.settings.image_size, factor)
+        side = side_near(families, opened.settings.image_size, factor)
         if any(row["batch_size"] == batch_size and row["image_size"] == side for row in rows):
             continue
         pixels = split.images([i % len(split) for i in range(batch_size)]).to(device)
-        images = _resized(pixels, side)
+        images = resized(pixels, side)
         with inference(opened.settings.trainer, device):
             timed = _interleaved(families, images, prompt, caption, plan)
             tokens = {name: family.cost(images)["image_tokens"] for name, family in families.items()}
@@ -118,14 +118,14 @@ def _row(
     }
 
 
-def _resized(images: Tensor, side: int) -> Tensor:
+def resized(images: Tensor, side: int) -> Tensor:
     """uint8 images with another side; only the number of tokens matters here, not what they show."""
     if images.shape[-1] == side:
         return images
     return F.interpolate(images.float(), size=(side, side), mode="bilinear").to(torch.uint8)
 
 
-def _side(families: dict[str, Family], image_size: int, factor: float) -> int:
+def side_near(families: dict[str, Family], image_size: int, factor: float) -> int:
     """The side nearest to ``factor`` times the scale's that divides into patches, also as a thumbnail's."""
     step = max(family.encoder.patch_size * getattr(family, "thumbnail_factor", 1) for family in families.values())
     return max(step, round(image_size * factor / step) * step)
