@@ -32,7 +32,8 @@ def count_costs(root: Path) -> None:
     for factor in FACTORS:
         side = side_near(families, opened.settings.image_size, factor)
         for name, family in families.items():
-            rows.append({"system": name, "image_size": side, **_cost(family, systems[name].stages, opened.datamodule, side)})
+            cost = _cost(family, systems[name].stages, opened.datamodule, side)
+            rows.append({"system": name, "image_size": side, **cost})
     write_json(opened.files.costs, {"factors": list(FACTORS), "rows": rows})
 
 
