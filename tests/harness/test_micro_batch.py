@@ -58,7 +58,7 @@ def trained(folder: Path, fitting: int, group: int = 2) -> CellFiles:
     Greedy.looks.clear()
     save_settings(settings, files.comparison)
     prepare_data(files.root)
-    train_cell(open_run(files.root), "unified", 0)
+    train_cell(open_run(files.root), files.cell("unified", 0))
     return files.cell("unified", 0)
 
 
