@@ -64,6 +64,17 @@ _KNOWN = {
         False,
         ("\N{RIGHT SINGLE QUOTATION MARK}s text loss rose", "more than that of"),
     ),
+    **{
+        f"validation_{task}_loss": (
+            f"Validation loss, {task}s",
+            f"Val. loss, {task}s",
+            1,
+            3,
+            False,
+            ("\N{RIGHT SINGLE QUOTATION MARK}s validation loss is", "higher than that of"),
+        )
+        for task in ("caption", "answer")
+    },
 }
 _RECALL = re.compile(r"^(text_to_image|image_to_text)_recall@(\d+)(?:/(optimistic|pessimistic))?$")
 _ORDER = [

@@ -40,12 +40,34 @@ class Cell:
         return dict(self.content.get("ledger") or {})
 
 
+@dataclass(frozen=True)
+class Part:
+    """One of the runs that were joined, and what was taken from it."""
+
+    name: str
+    """The run's name."""
+    budget: str
+    """What each of its cells was given."""
+    systems: list[str]
+    """Systems and baselines of which cells are taken from it."""
+    seeds: list[int]
+    """Their training seeds."""
+    machine: str
+    """Processor and accelerator."""
+    numerics: str
+    """Attention kernel and precision."""
+    trials: int
+    """Tuning trials that each system had."""
+
+
 @dataclass
 class RunData:
-    """A run's files, read."""
+    """A run's files, read; or those of several runs, joined."""
 
     files: RunFiles
-    """Where they lie."""
+    """Where they lie; of joined runs those of the first."""
+    name: str
+    """The run's name, or that of the joint report."""
     settings: dict[str, Any]
     """``comparison.yaml``."""
     cells: list[Cell]
@@ -67,7 +89,13 @@ class RunData:
     examples: list[dict[str, Any]]
     """``examples.json``."""
     command: str
-    """The command that repeats the run."""
+    """The command that repeats the run; of joined runs one a line."""
+    tuning: dict[str, Any]
+    """``tuning.json``; empty where nothing was tuned."""
+    looks: dict[str, Any]
+    """``looks.json``; empty where the number of seeds was fixed beforehand."""
+    parts: list[Part] = field(default_factory=list)
+    """The runs that were joined; none for a single run."""
 
     @property
     def systems(self) -> list[str]:
@@ -106,6 +134,7 @@ def load_run(run_dir: Path) -> RunData:
     settings = _settings(files.comparison)
     run = RunData(
         files=files,
+        name=files.name,
         settings=settings,
         cells=_cells(files, settings),
         scores=_all_scores(files),
@@ -117,6 +146,8 @@ def load_run(run_dir: Path) -> RunData:
         latency=_json(files.latency, {}),
         examples=_json(files.examples, []),
         command=files.command.read_text(encoding="utf-8").strip() if files.command.is_file() else "",
+        tuning=_json(files.tuning, {}),
+        looks=_json(files.looks, {}),
     )
     if not run.cells:
         raise UserError(f"the run '{run_dir}' has no cells yet: run it first, then make its report")

@@ -11,6 +11,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from mmbench.report.escaping import visible, write_csv
+
 TEXT_WIDTH = 6.5
 """Width of the page's text in inches."""
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#9A8700")
@@ -83,12 +85,13 @@ def save(figure: Figure, data: pd.DataFrame, folder: Path, name: str) -> Path:
     figure.savefig(path, metadata={"Date": None})
     figure.set_layout_engine("none")  # it is laid out by now; the second file need not repeat that
     figure.savefig(folder / f"{name}.pdf", metadata={"CreationDate": None})
-    data.to_csv(folder / f"{name}.csv", index=False)
+    write_csv(data, folder / f"{name}.csv")
     return path
 
 
 def shorten(name: str, limit: int = 26) -> str:
     """A name that fits beside an axis: its middle is left out where it is too long."""
+    name = " ".join(visible(name).split())
     return name if len(name) <= limit else f"{name[: limit // 2]}…{name[-(limit // 2 - 1) :]}"
 
 

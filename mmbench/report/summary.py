@@ -1,6 +1,7 @@
 """``summary.json``: every number of the report in one place, for programs; its schema stands in docs/report.md."""
 
 import math
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -8,9 +9,11 @@ import pandas as pd
 from scipy import stats as distributions
 
 from mmbench.report.corpus_scores import corpus_scores
+from mmbench.report.joining import budget_of
 from mmbench.report.matching import matching
 from mmbench.report.pairs import ALPHA, all_pairs
 from mmbench.report.run_data import RunData
+from mmbench.report.scaling import scaling_study
 from mmbench.stats import summarise_systems
 
 SCHEMA = 1
@@ -44,7 +47,7 @@ def build_summary(run: RunData) -> dict[str, Any]:
         }
     content = {
         "schema": SCHEMA,
-        "name": run.files.name,
+        "name": run.name,
         "data": _data(run),
         "budget": str(run.settings.get("budget", "")),
         "seeds": sorted({cell.seed for cell in run.cells if not run.is_baseline(cell.system)}),
@@ -55,9 +58,20 @@ def build_summary(run: RunData) -> dict[str, Any]:
         "pretraining": run.pretraining,
         "latency": run.latency.get("rows", []),
         "command": run.command,
+        "tuning": run.tuning,
+        "looks": run.looks,
+        "joined": [asdict(part) for part in run.parts],
     }
     cleaned: dict[str, Any] = _plain(content)
     return cleaned
+
+
+def study_summary(runs: list[RunData], summaries: list[dict[str, Any]]) -> dict[str, Any]:
+    """The summary of several budgets: that of the largest, with ``scaling``, ``by_budget``, and all runs as joined."""
+    study: dict[str, Any] = _plain(scaling_study(runs, summaries))
+    by_budget = {str(budget_of(run)): summary for run, summary in zip(runs, summaries, strict=True)}
+    joined = [part for summary in summaries for part in summary["joined"]]
+    return summaries[-1] | {"joined": joined, "scaling": study, "by_budget": by_budget}
 
 
 def with_derived(scores: pd.DataFrame, predictions: pd.DataFrame) -> pd.DataFrame:

@@ -1,14 +1,12 @@
 """A table of the report and the three forms in which it is also left as a file: Markdown, LaTeX (booktabs), CSV."""
 
-import csv
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 import pandas as pd
 
-from mmbench.report import numbers
+from mmbench.report.escaping import escape_latex, escape_markdown, write_csv
 
 
 @dataclass(frozen=True)
@@ -68,14 +66,9 @@ def write_table(table: Table, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{table.name}.md").write_text(markdown(table), encoding="utf-8")
     (folder / f"{table.name}.tex").write_text(latex(table), encoding="utf-8")
-    path = folder / f"{table.name}.csv"
-    if table.data is not None:
-        table.data.to_csv(path, index=False)
-        return
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(table.whole_header())
-        writer.writerows([_one_line(cell) for cell in row] for row in table.rows)
+    shown = [[_one_line(cell) for cell in row] for row in table.rows]
+    data = pd.DataFrame(shown, columns=table.whole_header()) if table.data is None else table.data
+    write_csv(data, folder / f"{table.name}.csv")
 
 
 def markdown(table: Table) -> str:
@@ -107,41 +100,6 @@ def latex(table: Table) -> str:
             cells.append(rf"\textbf{{{words}}}" if cell.style == "bold" else words)
         lines.append(" & ".join(cells) + r" \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}"]) + "\n"
-
-
-def escape_markdown(words: str) -> str:
-    """Characters that Markdown or HTML would read as markup, written so that they are shown."""
-    one_line = " ".join(words.split())
-    escaped = re.sub(r"([\\`*_{}\[\]#|~$])", r"\\\1", one_line)
-    return escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
-def escape_latex(words: str) -> str:
-    """Characters that LaTeX would read as commands, written so that they are shown."""
-    return "".join(_LATEX.get(character, character) for character in " ".join(words.split()))
-
-
-_LATEX = {
-    **{character: "\\" + character for character in "&%$#_{}"},
-    **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
-    **{
-        numbers.MINUS: r"$-$",
-        numbers.DASH: "--",
-        numbers.TIMES: r"$\times$",
-        "→": r"$\rightarrow$",
-        "…": r"\ldots{}",
-        "≤": r"$\le$",
-    },
-    **{
-        "<": r"\textless{}",
-        ">": r"\textgreater{}",
-        "|": r"\textbar{}",
-        "\N{RIGHT SINGLE QUOTATION MARK}": "'",
-        "▲": r"$\blacktriangle$",
-    },
-    **{"[": "{[}", "]": "{]}"},
-    **{raised: rf"\textsuperscript{{{plain}}}" for raised, plain in zip("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789", strict=True)},
-}
 
 
 def _one_line(cell: TableCell) -> str:

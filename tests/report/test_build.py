@@ -9,7 +9,7 @@ import pytest
 
 from mmbench.config.errors import UserError
 from mmbench.report import build_report, build_summary
-from mmbench.report.document import write_document
+from mmbench.report.pages import write_document
 from mmbench.report.run_data import load_run
 
 AWKWARD = '#panic("x") $a$ \\ [b] *c* `d` <e> & % ] ) " 日本 שלום'
@@ -41,7 +41,7 @@ def test_figures_are_vectors(built):
 
 
 def test_nothing_is_left_beside_the_report(built):
-    assert {path.name for path in built[1].iterdir()} == {"run", "run.pdf"}
+    assert {path.name for path in built[1].iterdir()} == {"run", "run.pdf", "run.html"}
 
 
 def test_building_again_replaces_and_gives_the_same_files(make_run, tmp_path):
