@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 from jsonargparse import Namespace
 
 from mmbench.cli.options import (
+    SPACE_HELP,
     SYSTEM_HELP,
     add_folder_options,
     add_settings_options,
     existing_run,
     settings_of,
+    space_override,
     study_of,
     writable_folder,
 )
@@ -33,6 +35,8 @@ _NOT_WITH_RESUME = (
     "until_decided",
     "max_seeds",
     "decide_on",
+    "tune",
+    "space",
     "name",
     "overrides",
     "latency",
@@ -61,6 +65,13 @@ def add_parser(commands: Any) -> None:
         metavar="METRIC",
         help="with --until-decided: the metric; default: vqa_accuracy, or what stands for it where there is none",
     )
+    parser.add_argument(
+        "--tune",
+        type=int,
+        metavar="N",
+        help="first search for each system's own values, N trials each by the same rules, on the validation split",
+    )
+    parser.add_argument("--space", metavar="SPACE", help=f"with --tune: {SPACE_HELP}")
     parser.add_argument("--resume", metavar="NAME", help="continue this run with the settings it was started with")
     parser.add_argument("--jobs", type=int, metavar="N", help="cells run at once; default: as many as the machine fits")
     parser.add_argument("--latency", choices=["basic", "full"], help="how much is timed at the end; default: basic")
@@ -119,7 +130,8 @@ def _asked(arguments: Namespace) -> "Settings":
         latency = ("latency.repeats=0",)
     elif arguments.latency is not None:
         latency = (f"latency.full={'true' if arguments.latency == 'full' else 'false'}",)
-    return settings_of(arguments, arguments.systems, arguments.seeds, (*latency, *_deciding(arguments)))
+    more = (*latency, *_deciding(arguments), *_tuning(arguments))
+    return settings_of(arguments, arguments.systems, arguments.seeds, more)
 
 
 def _deciding(arguments: Namespace) -> list[str]:
@@ -131,6 +143,17 @@ def _deciding(arguments: Namespace) -> list[str]:
         return []
     pair = [f"deciding.pair={json.dumps(arguments.until_decided)}"]
     return pair + [f"deciding.{key}={value}" for key, value in given.items() if value is not None]
+
+
+def _tuning(arguments: Namespace) -> list[str]:
+    """The settings of ``--tune``, as overrides."""
+    if arguments.tune is None:
+        if arguments.space is not None:
+            raise UserError("--space says what --tune N searches: give N by it")
+        return []
+    if arguments.tune < 1:
+        raise UserError(f"--tune is {arguments.tune}; each system needs at least 1 trial")
+    return [f"tuning.trials={arguments.tune}", space_override(arguments.space)]
 
 
 def _resumed(arguments: Namespace) -> "Settings":

@@ -1,5 +1,6 @@
 """Options that several commands share, and what they mean for the settings."""
 
+import json
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 SYSTEM_HELP = "a preset's name (see 'mmbench list systems'), the path of a YAML file, or NAME= and one of the two"
 DATA_HELP = "a name (see 'mmbench list data'), a folder or file of data, or a YAML file of data settings"
+
+
+SPACE_HELP = "a name (see 'mmbench list spaces') or a YAML file of a search space; default: default"
 
 
 def add_settings_options(parser: CommandParser) -> None:
@@ -103,6 +107,17 @@ def study_of(arguments: Namespace, settings_for: "Callable[[Namespace], Settings
             settings.name = default_name(replace(settings, budget=""))
         settings.name = f"{settings.name}-{parse_budget(amount)}"
     return runs
+
+
+def space_override(space: str | None) -> str:
+    """The search space of a name or a file, as an override of the settings.
+
+    Raises:
+        UserError: there is none, or it is malformed.
+    """
+    from mmbench.config.space import read_space
+
+    return f"tuning.space={json.dumps(read_space(space or 'default'))}"
 
 
 def writable_folder(text: str) -> Path:

@@ -129,6 +129,12 @@ def check_tuning(settings: Settings, *, compared: bool) -> None:
     check_space(tuning.space, settings, compared=compared)
     if compared and tuning.cost != "none":
         raise UserError(f"'tuning.cost' is '{tuning.cost}': a comparison's systems are tuned for one metric alone")
+    own = [key for key in tuning.space if key.startswith(("system.", "systems."))]
+    if settings.match != "none" and own:
+        raise UserError(f"'{own[0]}' may change the parameters that --match makes equal: leave one of the two out")
+    if tuning.cost != "none" and (tuning.pruner != "none" or tuning.sampler == "cmaes"):
+        what = "--sampler cmaes" if tuning.sampler == "cmaes" else f"--pruner {tuning.pruner}"
+        raise UserError(f"{what} knows one objective alone: give --sampler tpe or nsga2 and --pruner none with --cost")
     by_loss = "validation_loss" if tuning.metric == "validation_loss" else tuning.pruner
     moved = [key for key in tuning.space if key.startswith("training.objectives.")]
     if moved and by_loss != "none":

@@ -23,15 +23,17 @@ from mmbench.harness.evaluate import Evaluation, evaluate_split
 from mmbench.harness.failures import NonFiniteLossError
 from mmbench.harness.meter import Meter
 from mmbench.harness.micro_batch import with_rows_that_fit
-from mmbench.harness.opened import OpenedRun, open_run
+from mmbench.harness.opened import OpenedRun, open_cell
 from mmbench.harness.precision import device_of
 from mmbench.harness.processes import TaskFailedError
 from mmbench.harness.rank import train_in_ranks
-from mmbench.harness.run_files import CellFiles, write_json
+from mmbench.harness.run_files import CellFiles, RunFiles, TrialFiles, write_json
 from mmbench.harness.spending import peak_memory_bytes
 from mmbench.harness.starting_point import assemble
 from mmbench.harness.tables import FEWEST_ANSWERS, write_table
 from mmbench.harness.training import restore, train
+from mmbench.harness.tuned import tuned_values, tuning_ledger
+from mmbench.harness.verdict import watched
 
 _BLIND = SystemSettings(family=BLIND, paper="the language model alone, image withheld")
 
@@ -43,8 +45,7 @@ def run_cell(root: Path, system: str, seed: int) -> None:
         UserError, TaskFailedError: why the cell failed.
     """
     began_s = time.monotonic()
-    opened = open_run(root, seed)
-    files = opened.files.cell(system, seed)
+    opened, files = open_cell(RunFiles(root).cell(system, seed).root)
     files.checkpoint.parent.mkdir(parents=True, exist_ok=True)
     cell = {"system": system, "seed": seed, "reason": None, **files.read()}
     if system in _UNTRAINED:
@@ -52,13 +53,13 @@ def run_cell(root: Path, system: str, seed: int) -> None:
         files.write(cell)
         say = _UNTRAINED[system](opened.datamodule, seed)
         _score(opened, files, lambda split: evaluate_baseline(say, opened.datamodule, split, system=system, seed=seed))
-        cell["not_applicable"] = _not_applicable(opened.datamodule, reads_text=False)
+        cell["not_applicable"] = not_applicable(opened.datamodule, reads_text=False)
     else:
         settings = system_settings(opened.settings, system)
         cell |= {"kind": "baseline" if system == BLIND else "system", "status": "training"}
-        cell |= {"family": settings.family, "paper": settings.paper}
+        cell |= {"family": settings.family, "paper": settings.paper, "values": tuned_values(opened.files, system)}
         files.write(cell)
-        family, ledger, stages = _trained(opened, files)
+        family, ledger, stages = trained(opened, files)
         evaluation_began_s = time.monotonic()
         cell |= {"status": "evaluating", "stages": stages, "ledger": ledger}
         files.write(cell)
@@ -77,7 +78,7 @@ def run_cell(root: Path, system: str, seed: int) -> None:
         )
         ledger["evaluation_s"] = round(time.monotonic() - evaluation_began_s, 2)
         ledger["peak_memory_bytes"] = max(ledger["peak_memory_bytes"], peak_memory_bytes())
-        cell["not_applicable"] = _not_applicable(opened.datamodule, reads_text=True)
+        cell["not_applicable"] = not_applicable(opened.datamodule, reads_text=True)
         cell["weights_hash"] = hashlib.sha256(files.weights.read_bytes()).hexdigest()[:16]
     cell["ledger"]["wall_s"] = round(cell["ledger"].get("wall_s", 0.0) + time.monotonic() - began_s, 2)
     files.write(cell | {"status": "done"})
@@ -98,10 +99,9 @@ def load_cell(cell_dir: Path, data: DataSettings | None = None) -> tuple[Family,
     Raises:
         UserError: the cell has no trained weights.
     """
-    files = CellFiles(cell_dir.resolve())
-    if not files.weights.exists():
+    if not CellFiles(cell_dir.resolve()).weights.exists():
         raise UserError(f"'{cell_dir}' has no trained weights: give a cell that has finished training")
-    opened = open_run(files.root.parents[2], files.seed, data)
+    opened, files = open_cell(cell_dir.resolve(), data)
     family = build(opened, system_settings(opened.settings, files.system))
     restore(family, files.weights)
     return family.to(device_of(opened.settings.trainer)).eval(), opened, files
@@ -109,21 +109,20 @@ def load_cell(cell_dir: Path, data: DataSettings | None = None) -> tuple[Family,
 
 def build(opened: OpenedRun, system: SystemSettings, seed: int = 0) -> Family:
     """A system at its starting point: shared weights, and its own parts initialised by the training seed."""
-    return assemble(system, opened.settings, opened.datamodule, opened.files.runs_dir, seed)
+    return assemble(system, opened.settings, opened.datamodule, opened.files.runs_dir, seed, opened.run_settings)
 
 
-def train_cell(opened: OpenedRun, system: str, seed: int) -> None:
-    """Train a cell, unless it is trained; leaves weights, ledger and stages in its files.
+def train_cell(opened: OpenedRun, files: CellFiles) -> None:
+    """Train a cell or a trial, unless it is trained; leaves weights, ledger and stages in its files.
 
     Where several processes train one cell, each calls this, and the first writes.
 
     Raises:
         TaskFailedError: the loss was no number, or memory did not suffice.
     """
-    files = opened.files.cell(system, seed)
     if files.weights.exists() and files.read().get("ledger"):
         return
-    settings = opened.settings
+    settings, system, seed = opened.settings, files.system, files.seed
 
     def attempt(rows: int) -> tuple[Family, Meter, list[dict[str, Any]], int]:
         """From the starting point, or from the checkpoint that an earlier attempt has left."""
@@ -136,7 +135,7 @@ def train_cell(opened: OpenedRun, system: str, seed: int) -> None:
                 budget=parse_budget(settings.budget),
                 stages=system_settings(settings, system).stages,
                 recipe=settings.training,
-                trainer_settings=replace(settings.trainer, micro_batch_rows=rows),
+                trainer_settings=replace(watched(settings, files), micro_batch_rows=rows),
                 seed=seed,
             )
         except NonFiniteLossError as error:
@@ -154,15 +153,17 @@ def train_cell(opened: OpenedRun, system: str, seed: int) -> None:
     if not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0:
         cost = family.cpu().cost(opened.datamodule.split(TEST).images([0]))
         ledger = _ledger(meter, cost, stages, settings) | {"micro_batch_rows": rows}
+        if not isinstance(files, TrialFiles):
+            ledger |= tuning_ledger(opened.files, system)
         files.write(files.read() | {"ledger": ledger, "stages": stages})
 
 
-def _trained(opened: OpenedRun, files: CellFiles) -> tuple[Family, dict[str, Any], list[dict[str, Any]]]:
+def trained(opened: OpenedRun, files: CellFiles) -> tuple[Family, dict[str, Any], list[dict[str, Any]]]:
     """The family with its trained weights, its ledger, and what its stages trained."""
     if opened.settings.trainer.devices in (1, "1"):
-        train_cell(opened, files.system, files.seed)
+        train_cell(opened, files)
     else:
-        train_in_ranks(opened.files.root, files.system, files.seed)
+        train_in_ranks(files.root)
     family = build(opened, system_settings(opened.settings, files.system))
     restore(family, files.weights)
     cell = files.read()
@@ -213,12 +214,12 @@ def evaluated_splits(datamodule: MultimodalDataModule) -> list[str]:
     return [TEST, *([COMPOSITION] if COMPOSITION in names and names[COMPOSITION].examples else [])]
 
 
-def _not_applicable(datamodule: MultimodalDataModule, reads_text: bool) -> dict[str, str]:
-    """Metric -> why there is no score."""
+def not_applicable(datamodule: MultimodalDataModule, reads_text: bool, split: str = TEST) -> dict[str, str]:
+    """Metric -> why there is no score of it on a split."""
     reasons: dict[str, str] = {}
     if "answer" not in datamodule.tasks:
         reasons |= dict.fromkeys(("vqa_accuracy", "exact_match"), "the data has no questions")
-    elif not any(len(q.answers) >= FEWEST_ANSWERS for e in datamodule.split(TEST).examples for q in e.questions):
+    elif not any(len(q.answers) >= FEWEST_ANSWERS for e in datamodule.split(split).examples for q in e.questions):
         reasons["vqa_accuracy"] = "fewer than four human answers a question: see exact_match"
     else:
         reasons["exact_match"] = "scored as vqa_accuracy"

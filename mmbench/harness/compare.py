@@ -11,6 +11,7 @@ from mmbench.config.deciding import DecidingSettings
 from mmbench.config.errors import UserError
 from mmbench.config.load import load_settings_file, save_settings, settings_difference
 from mmbench.config.settings import Settings
+from mmbench.config.space import check_tuning
 from mmbench.harness import tasks
 from mmbench.harness.added_seeds import in_words, seeds_begun, seeds_of_looks
 from mmbench.harness.environment import describe_environment
@@ -45,6 +46,8 @@ def run_comparison(
     if resume and not run.comparison.exists():
         raise UserError(f"there is no run '{settings.name}' in '{runs_dir}' to resume")
     check_tracking_uri(tracking_uri(settings.tracking.uri, run.runs_dir))
+    if settings.tuning.trials:
+        check_tuning(settings, compared=True)
     with _locked(run):
         _claim(run, settings, command)
         return _Comparison(run, settings, jobs).run()
@@ -100,6 +103,7 @@ class _Comparison:
                 self.mirror.start()
             try:
                 self._before_cells()
+                self._tune()
                 self._run_cells()
                 self._until_decided()
                 self._after_cells()
@@ -125,6 +129,23 @@ class _Comparison:
                 todo = [Task(tasks.pretrain_part, (root, part)) for part in plan]
                 self._step(f"pretraining {' and '.join(plan)}", todo, slowest.progress)
             self._step("measuring text-only ability", [Task(tasks.finish_starting_point, (root,))])
+
+    def _tune(self) -> None:
+        """Search for every system's own values, by the same rules, on the validation split."""
+        if not self.settings.tuning.trials or self.files.tuning.exists():
+            return
+        from mmbench.harness.tuning import Search, trial_budget
+
+        systems = [*self.settings.systems, *([BLIND] if BLIND in self.settings.baselines else [])]
+        budget = trial_budget(self.settings)
+        search = Search(self.files, self.settings, systems, budget, "", self.display, self._note)
+        search.run(self._processes(), self._slots())
+        found = search.record()
+        for system, one in found["systems"].items():
+            if one["note"]:
+                self.display.say(f"{system}: {one['note']}")
+        write_json(self.files.tuning, found)
+        self.display.plan(self.cells)
 
     def _run_cells(self) -> None:
         todo = [(system, seed) for system, seed in self.cells if self._status(system, seed) != "done"]

@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
@@ -72,7 +72,7 @@ class Processes:
 
     def run(
         self,
-        tasks: list[Task],
+        tasks: Iterable[Task],
         num_slots: int,
         watch: Callable[[], None] = lambda: None,
         ended: Callable[[int, Outcome], None] = lambda index, outcome: None,
@@ -82,18 +82,23 @@ class Processes:
         On an exception in the caller (Ctrl-C) the running tasks are ended before it goes on.
 
         Args:
-            tasks: what is run.
+            tasks: what is run; each is taken when there is a place for it, so that it may depend on how others ended.
             num_slots: how many side by side.
             watch: called several times a second meanwhile.
             ended: called with a task's number and outcome when it ends.
         """
-        outcomes: list[Outcome] = [Outcome() for _ in tasks]
-        waiting = list(enumerate(tasks))
+        outcomes: list[Outcome] = []
+        waiting: Iterator[Task] | None = iter(tasks)
         running: dict[int, _Running] = {}
         try:
-            while waiting or running:
-                while waiting and len(running) < num_slots:
-                    index, task = waiting.pop(0)
+            while waiting is not None or running:
+                while waiting is not None and len(running) < num_slots:
+                    task = next(waiting, None)
+                    if task is None:
+                        waiting = None
+                        break
+                    index = len(outcomes)
+                    outcomes.append(Outcome())
                     task.slot = min(set(range(num_slots)) - {other.task.slot for other in running.values()})
                     running[index] = self._start(task)
                 for index in [i for i, process in running.items() if process.ended()]:

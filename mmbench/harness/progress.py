@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mmbench.harness.jsonl import LogTail
-from mmbench.harness.run_files import CellFiles, RunFiles, read_json
+from mmbench.harness.run_files import CellFiles, RunFiles, TrialFiles, read_json
 
 _READ_INTERVAL_S = 0.25
 _PLAIN_INTERVAL_S = 15.0
@@ -26,7 +26,8 @@ _TRAINING_PART = 0.85
 """What training counts for in the bar of all cells; the rest of a cell is evaluation."""
 _AT_ONCE = ("chance", "majority")
 """Baselines that do not train: no time is foreseen for them."""
-_STYLES = {"done": "green", "failed": "bold red", "waiting": "dim"}
+_ENDED = ("done", "failed", "pruned")
+_STYLES = {"done": "green", "failed": "bold red", "pruned": "yellow", "waiting": "dim"}
 
 
 class ComparisonDisplay:
@@ -53,6 +54,7 @@ class ComparisonDisplay:
         self._title = title or run.name
         self._jobs = max(1, jobs)
         self._run = run
+        self._noun, self._num_planned = "cells", 0
         self._views: list[_CellView] = []
         self._phase: _PhaseView | None = None
         self._lock = threading.Lock()
@@ -103,9 +105,24 @@ class ComparisonDisplay:
     def plan(self, cells: Sequence[tuple[str, int]]) -> None:
         """Show these cells from now on; those that were shown before keep what is known of them."""
         with self._lock:
-            known = {(view.files.system, view.files.seed): view for view in self._views}
+            known = {(view.files.system, view.files.number): view for view in self._views if self._noun == "cells"}
             self._views = [known.get(cell) or _CellView(self._run.cell(*cell)) for cell in cells]
-            self._plain.num_cells = len(self._views)
+            self._noun = "cells"
+            self._num_planned = self._plain.num_cells = len(self._views)
+
+    def plan_trials(self, trials: Sequence[TrialFiles], num_planned: int) -> None:
+        """Show trials from now on: these, and those that `add` brings, of so many."""
+        with self._lock:
+            self._views = [_CellView(files) for files in trials]
+            self._noun = "trials"
+            self._num_planned = self._plain.num_cells = max(num_planned, len(trials))
+
+    def add(self, trial: TrialFiles) -> None:
+        """Show another trial, unless it is shown."""
+        with self._lock:
+            if all(view.files != trial for view in self._views):
+                self._views.append(_CellView(trial))
+            self._num_planned = self._plain.num_cells = max(self._num_planned, len(self._views))
 
     def say(self, text: str) -> None:
         """Print a line above the table."""
@@ -153,10 +170,10 @@ class ComparisonDisplay:
 
     def _total(self) -> RenderableType:
         num_ended = sum(view.ended for view in self._views)
-        share = sum(view.share for view in self._views) / len(self._views)
-        left_s = remaining_s(self._views, self._jobs)
-        text = "" if num_ended == len(self._views) else "estimating" if left_s is None else f"{duration(left_s)} left"
-        return _bar_line(f"{num_ended} of {len(self._views)} cells", share, text)
+        share = sum(view.share for view in self._views) / self._num_planned
+        left_s = remaining_s(self._views, self._jobs, self._num_planned - len(self._views))
+        text = "" if num_ended == self._num_planned else "estimating" if left_s is None else f"{duration(left_s)} left"
+        return _bar_line(f"{num_ended} of {self._num_planned} {self._noun}", share, text)
 
 
 def duration(seconds: float) -> str:
@@ -171,7 +188,7 @@ class _CellView:
 
     def __init__(self, files: CellFiles) -> None:
         self.files = files
-        self.name = f"{files.system} seed {files.seed}"
+        self.name = files.title
         self.status = "waiting"
         self.reason = ""
         self.wall_s: float | None = None
@@ -186,11 +203,11 @@ class _CellView:
 
     @property
     def ended(self) -> bool:
-        return self.status in ("done", "failed")
+        return self.status in _ENDED
 
     @property
     def running(self) -> bool:
-        return self.status not in ("done", "failed", "waiting")
+        return self.status not in (*_ENDED, "waiting")
 
     @property
     def share(self) -> float:
@@ -255,7 +272,7 @@ class _PlainLines:
             return
         if view.ended:
             took = f" in {duration(view.wall_s)}" if view.wall_s else ""
-            parts = [f"failed: {view.reason}" if view.status == "failed" else f"done{took}"]
+            parts = [f"failed: {view.reason}" if view.status == "failed" else f"{view.status}{took}"]
         else:
             parts = [f"{phase} {view.fraction:.0%}"]
             if view.samples_per_s:
@@ -274,7 +291,7 @@ class _PlainLines:
         last = self._said.get(name)
         if last is not None and last[0] == phase:
             since_s = now_s - last[2]
-            if phase in ("done", "failed") or since_s < _PLAIN_SHORTEST_S:
+            if phase in _ENDED or since_s < _PLAIN_SHORTEST_S:
                 return False
             if tenth == last[1] and since_s < _PLAIN_INTERVAL_S:
                 return False
@@ -288,7 +305,8 @@ class _PlainLines:
 def _table(views: Sequence[_CellView]) -> Table:
     table = Table(box=None, expand=True, padding=(0, 2, 0, 0), header_style="dim", show_edge=False)
     table.add_column("system", no_wrap=True, overflow="ellipsis", max_width=16)
-    table.add_column("seed", justify="right", no_wrap=True)
+    is_trial = bool(views) and isinstance(views[0].files, TrialFiles)
+    table.add_column("trial" if is_trial else "seed", justify="right", no_wrap=True)
     table.add_column("phase", no_wrap=True, min_width=10)
     table.add_column("", ratio=1, no_wrap=True, overflow="ellipsis")
     table.add_column("samples/s", justify="right", no_wrap=True)
@@ -333,7 +351,7 @@ def _row(view: _CellView) -> list[RenderableType]:
     name_style = "dim" if view.status == "waiting" else "bold" if view.running else ""
     return [
         Text(view.files.system, style=name_style),
-        Text(str(view.files.seed), style=name_style),
+        Text(str(view.files.number), style=name_style),
         Text(phase, style=style),
         middle,
         rate,
@@ -352,8 +370,8 @@ def _bar_line(label: str, share: float | None, text: str) -> Table:
     return line
 
 
-def remaining_s(views: Sequence[_CellView], jobs: int) -> float | None:
-    """Seconds until the last cell ends; None while nothing tells how long a cell takes."""
+def remaining_s(views: Sequence[_CellView], jobs: int, num_to_come: int = 0) -> float | None:
+    """Seconds until the last cell ends, unseen ones included; None while nothing tells how long a cell takes."""
     whole_s: dict[str, list[float]] = {}
     for view in views:
         if view.files.system in _AT_ONCE:
@@ -371,6 +389,7 @@ def remaining_s(views: Sequence[_CellView], jobs: int) -> float | None:
         for view in views
         if not view.ended and view.files.system not in _AT_ONCE
     ]
+    left_s += [usual_s] * num_to_come
     return max([sum(left_s) / jobs, *left_s]) if left_s else 0.0
 
 

@@ -1,4 +1,4 @@
-"""One cell trained by several processes: ``python -m mmbench.harness.rank ROOT SYSTEM SEED``.
+"""One cell trained by several processes: ``python -m mmbench.harness.rank FOLDER``.
 
 Lightning's strategies start the other processes by the command that started the first, so the training has a command
 of its own; it ends when the process that started it does.
@@ -17,13 +17,13 @@ _LOOK_EVERY_S = 0.5
 _SHOWN_CHARACTERS = 400
 
 
-def train_in_ranks(root: Path, system: str, seed: int) -> None:
-    """Train a cell in as many processes as the settings' devices ask for.
+def train_in_ranks(folder: Path) -> None:
+    """Train the cell or trial of a folder in as many processes as the settings' devices ask for.
 
     Raises:
         TaskFailedError: the training ended with an error.
     """
-    command = [sys.executable, "-m", "mmbench.harness.rank", str(root), system, str(seed)]
+    command = [sys.executable, "-m", "mmbench.harness.rank", str(folder)]
     ended = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
     if ended.returncode:
         lines = ended.stderr.strip().splitlines() or ["no message"]
@@ -33,11 +33,10 @@ def train_in_ranks(root: Path, system: str, seed: int) -> None:
 def main() -> None:
     """One of the processes."""
     from mmbench.harness.cell import train_cell
-    from mmbench.harness.opened import open_run
+    from mmbench.harness.opened import open_cell
 
     _end_with_parent()
-    root, system, seed = sys.argv[1:]
-    train_cell(open_run(Path(root), int(seed)), system, int(seed))
+    train_cell(*open_cell(Path(sys.argv[1])))
 
 
 def _end_with_parent() -> None:

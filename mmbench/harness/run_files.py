@@ -160,6 +160,35 @@ class RunFiles:
         """The files of one cell, whether it exists or not."""
         return CellFiles(self.cells_dir / system / f"seed{seed}")
 
+    @property
+    def study(self) -> Path:
+        """Optuna's database of the run's own searches."""
+        return self.root / "study.db"
+
+    @property
+    def trials_owner(self) -> Path:
+        """By what the run's trials are known in a storage that it may share with others."""
+        return self.root / "trials" / "owner.txt"
+
+    @property
+    def sweep(self) -> Path:
+        """What a sweep found."""
+        return self.root / "sweep.json"
+
+    @property
+    def trials_table(self) -> Path:
+        """Every trial of a sweep, one a row."""
+        return self.root / "trials.csv"
+
+    def trial(self, system: str, number: int) -> "TrialFiles":
+        """The files of one trial, whether it exists or not."""
+        return TrialFiles(self.root / "trials" / system / f"{number:04d}")
+
+    def trials(self) -> "list[TrialFiles]":
+        """The trials that have a folder here, by system's name, then by number."""
+        found = (self.root / "trials").glob("*/[0-9]*")
+        return [TrialFiles(folder) for folder in sorted(found) if folder.name.isdigit()]
+
     def cells(self) -> "list[CellFiles]":
         """The cells that have a folder, by system's name, then by seed."""
         if not self.cells_dir.is_dir():
@@ -187,6 +216,21 @@ class CellFiles:
         if match is None:
             raise ValueError(f"{self.root} is not the folder of a cell: its name must be seedK")
         return int(match[1])
+
+    @property
+    def number(self) -> int:
+        """What tells it from the others of its system: the seed, or a trial's number."""
+        return self.seed
+
+    @property
+    def title(self) -> str:
+        """What people call it."""
+        return f"{self.system} seed {self.seed}"
+
+    @property
+    def key(self) -> str:
+        """What files call it."""
+        return f"{self.system}/seed{self.seed}"
 
     @property
     def cell(self) -> Path:
@@ -238,6 +282,46 @@ class CellFiles:
     def write(self, content: dict[str, Any]) -> None:
         """Replace ``cell.json``; the folder is made where it is missing."""
         write_json(self.cell, content)
+
+
+@dataclass(frozen=True)
+class TrialFiles(CellFiles):
+    """The files of one trial, ``runs/NAME/trials/SYSTEM/0007``: those of a cell, scored on the validation split."""
+
+    @property
+    def number(self) -> int:
+        """Its number in the study."""
+        return int(self.root.name)
+
+    @property
+    def seed(self) -> int:
+        """The training seed."""
+        return int(read_json(self.trial)["seed"])
+
+    @property
+    def title(self) -> str:
+        """What people call it."""
+        return f"{self.system} trial {self.number}"
+
+    @property
+    def key(self) -> str:
+        """What files call it."""
+        return f"trials/{self.system}/{self.root.name}"
+
+    @property
+    def trial(self) -> Path:
+        """What the trial was given: budget, seed and values."""
+        return self.root / "trial.json"
+
+    @property
+    def verdict(self) -> Path:
+        """Up to which mark the study has looked at the trial, and whether it must stop there."""
+        return self.root / "verdict.json"
+
+    @property
+    def spent(self) -> Path:
+        """What a training that did not come to its end had spent."""
+        return self.root / "spent.json"
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -123,10 +123,24 @@ def shared_parts(settings: Settings, datamodule: MultimodalDataModule, runs_dir:
 
 
 def assemble(
-    system: SystemSettings, settings: Settings, datamodule: MultimodalDataModule, runs_dir: Path, seed: int = 0
+    system: SystemSettings,
+    settings: Settings,
+    datamodule: MultimodalDataModule,
+    runs_dir: Path,
+    seed: int = 0,
+    made_by: Settings | None = None,
 ) -> Family:
-    """A system at its starting point: the shared parts, and its own parts initialised by the training seed."""
-    shared = shared_parts(settings, datamodule, runs_dir)
+    """A system at its starting point: the shared parts, and its own parts initialised by the training seed.
+
+    Args:
+        system: what is assembled.
+        settings: what it trains by.
+        datamodule: its tokenizer's size is the vocabulary's.
+        runs_dir: where the shared parts lie.
+        seed: the training seed.
+        made_by: the settings that the shared parts were made by, where a system's own values differ from them.
+    """
+    shared = shared_parts(made_by or settings, datamodule, runs_dir)
     torch.manual_seed(seed)
     family = build_family(system, shared, asdict(settings.training.objectives))
     family.training_settings = settings.training

@@ -5,7 +5,7 @@ The parent of a comparison names these; it never imports torch itself.
 
 from pathlib import Path
 
-from mmbench.harness.run_files import RunFiles
+from mmbench.harness.run_files import RunFiles, TrialFiles
 
 
 def prepare_data(root: Path) -> None:
@@ -64,6 +64,13 @@ def count_costs(root: Path) -> None:
     count(root)
 
 
+def run_trial(root: Path, system: str, number: int) -> None:
+    """Train and score one trial of a search."""
+    from mmbench.harness.trial import run_trial as run
+
+    run(root, system, number)
+
+
 def collect(root: Path, order: list[tuple[str, int]]) -> None:
     """Join the tables, choose the examples."""
     from mmbench.harness.collect import collect as join
@@ -83,3 +90,9 @@ def mark_failed(files: RunFiles, system: str, seed: int, reason: str) -> None:
     cell = files.cell(system, seed)
     kind = "baseline" if system in ("chance", "majority", "blind") else "system"
     cell.write({"system": system, "seed": seed, "kind": kind, **cell.read(), "status": "failed", "reason": reason})
+
+
+def mark_trial_failed(files: TrialFiles, reason: str) -> None:
+    """Note why a trial failed."""
+    described = {"system": files.system, "seed": files.seed, "trial": files.number}
+    files.write({**described, **files.read(), "status": "failed", "reason": reason})

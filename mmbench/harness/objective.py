@@ -1,0 +1,77 @@
+"""What a search is for: one number of a trial on the validation split, and its cost where that counts too."""
+
+import math
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from mmbench.config.errors import UserError, unknown_name
+from mmbench.config.tuning import TuningSettings
+
+VALIDATION_LOSS = "validation_loss"
+"""The training objective on the validation split at the end of the budget."""
+
+Direction = Literal["minimize", "maximize"]
+
+_TASK_OF = {
+    VALIDATION_LOSS: None,
+    "text_loss": None,
+    "vqa_accuracy": "answer",
+    "exact_match": "answer",
+    "cider_d": "caption",
+    **{f"{way}_recall@{k}": "retrieve" for way in ("text_to_image", "image_to_text") for k in (1, 5, 10)},
+}
+_FIRST_MARK = 0.01
+
+
+def check_metric(metric: str, tasks: list[str] | None = None) -> None:
+    """See that a search can be for a metric, and that the data has it.
+
+    Raises:
+        UserError: it cannot, or the data has not.
+    """
+    if metric not in _TASK_OF:
+        raise unknown_name("metric to search for", metric, _TASK_OF)
+    task = _TASK_OF[metric]
+    if tasks is not None and task is not None and task not in tasks:
+        raise UserError(f"the data has nothing that '{metric}' could be scored on; it allows: {', '.join(tasks)}")
+
+
+def directions(tuning: TuningSettings) -> "list[Direction]":
+    """``minimize`` or ``maximize`` for the metric; the cost, where it counts, is to be small."""
+    first: Direction = "minimize" if tuning.metric.endswith("_loss") else "maximize"
+    return [first] if tuning.cost == "none" else [first, "minimize"]
+
+
+def objective(
+    tuning: TuningSettings, scores: Mapping[str, float], ledger: Mapping[str, Any], latency_s: float | None
+) -> list[float]:
+    """The values of a trial in the order of `directions`.
+
+    Args:
+        tuning: metric and cost.
+        scores: means over the validation split, the validation loss among them.
+        ledger: of the trial.
+        latency_s: seconds for one caption, where that is the cost.
+
+    Raises:
+        UserError: the metric could not be computed, or is no number.
+    """
+    if tuning.metric not in scores:
+        raise UserError(f"the validation split gives no '{tuning.metric}'; it gives: {', '.join(sorted(scores))}")
+    value = scores[tuning.metric]
+    if not math.isfinite(value):
+        raise UserError(f"{tuning.metric} on the validation split is not finite")
+    if tuning.cost == "none":
+        return [value]
+    costs = {
+        "latency": latency_s,
+        # The budget itself may be in FLOPs, so it is the cost of one sample that tells trials apart.
+        "flops": ledger["flops"] / ledger["samples"],
+        "parameters": ledger["parameters_total"],
+    }
+    return [value, float(costs[tuning.cost] or math.nan)]
+
+
+def mark_of(fraction: float, validation_share: float) -> int:
+    """How many shares of validation a trial has spent; the parent and the trial's process must agree on it."""
+    return math.floor(round(fraction, 6) / max(validation_share, _FIRST_MARK) + 1e-6)
