@@ -18,16 +18,14 @@ if TYPE_CHECKING:
 def add_parser(commands: Any) -> None:
     """Add the command to those of ``mmbench``."""
     parser = CommandParser(
-        description="Run claims about architectures as experiments, each by its own systems, budget and decision rules, "
+        description="Run claims about architectures as experiments, each by its own systems, budget and rules, "
         "and write reports/claims.md: supported, refuted or undecided, with the numbers. The same command again "
         "continues where it was stopped."
     )
     parser.add_argument(
         "claims", nargs="*", metavar="CLAIM", help="a number, a name or the path of a YAML file; default: all that ship"
     )
-    parser.add_argument(
-        "--list", action="store_true", help="list the claims and what those that wait need; run nothing"
-    )
+    parser.add_argument("--list", action="store_true", help="list the claims and what some wait for; run nothing")
     parser.add_argument("--jobs", type=int, metavar="N", help="cells run at once; default: as many as the machine fits")
     parser.add_argument("--scale", metavar="SCALE", help="in the place of the claims' own")
     parser.add_argument("--budget", metavar="AMOUNT", help="in the place of the claims' own")
