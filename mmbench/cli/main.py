@@ -12,12 +12,13 @@ from types import ModuleType
 from jsonargparse import Namespace
 
 import mmbench
-from mmbench.cli import claims, compare, dashboard, data, evaluate, list_presets, report, score, train
+from mmbench.cli import claims, compare, dashboard, data, evaluate, list_presets, plan, report, score, train
 from mmbench.cli.parser import CommandParser
 from mmbench.config.errors import UserError
 
 _COMMANDS: dict[str, ModuleType] = {
     "compare": compare,
+    "plan": plan,
     "claims": claims,
     "train": train,
     "evaluate": evaluate,

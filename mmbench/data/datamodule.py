@@ -23,7 +23,7 @@ from mmbench.data.evaluation_split import EvaluationSplit
 from mmbench.data.example import TRAIN, VALIDATION, Dataset, Question, SetAside
 from mmbench.data.locking import build_once
 from mmbench.data.order import permutation, positions_of_step
-from mmbench.data.pixels import PixelStore, Progress, open_pixels
+from mmbench.data.pixels import BlackPixels, PixelStore, Progress, open_pixels
 from mmbench.data.rows import Mode, build_batch, plan_rows
 from mmbench.data.table import Array, TextTable
 from mmbench.data.tokenizer import TextTokenizer, load_tokenizer, tokenizer_from_str, train_tokenizer
@@ -47,6 +47,7 @@ class MultimodalDataModule(lightning.LightningDataModule):
         batch_rows: rows of the global batch; the settings' if not given.
         embed: whether multimodal rows hold a contrastive pair.
         progress: called with (done, all) while images are decoded.
+        decode: whether images are decoded; if not, all are black and none is found broken.
     """
 
     tokenizer: TextTokenizer
@@ -64,6 +65,7 @@ class MultimodalDataModule(lightning.LightningDataModule):
         batch_rows: int | None = None,
         embed: bool = True,
         progress: Progress | None = None,
+        decode: bool = True,
     ) -> None:
         super().__init__()
         self.settings = settings
@@ -80,6 +82,7 @@ class MultimodalDataModule(lightning.LightningDataModule):
         self.num_left_out: dict[str, int] = {}
         """Texts, by split, without a token to learn from."""
         self._progress = progress
+        self._decode = decode
         self._prepared: tuple[Dataset, dict[str, PixelStore]] | None = None
         self._splits: dict[str, EvaluationSplit] = {}
         self._tables: dict[str, TextTable] = {}
@@ -262,8 +265,11 @@ class MultimodalDataModule(lightning.LightningDataModule):
         num_images = sum(len(split.examples) for split in dataset.splits.values())
         done = 0
         for name, split in dataset.splits.items():
-            stores[name] = open_pixels(
-                split.examples, self.settings.image_size, self.cache_dir, self._part(done, num_images)
+            side = self.settings.image_size
+            stores[name] = (
+                open_pixels(split.examples, side, self.cache_dir, self._part(done, num_images))
+                if self._decode
+                else BlackPixels(len(split.examples), side)
             )
             done += len(split.examples)
         for name, split in dataset.splits.items():

@@ -30,6 +30,14 @@ class PixelStore:
         """Index to reason; the pixels there are 0."""
 
 
+class BlackPixels(PixelStore):
+    """Black images in the place of real ones, for whoever needs only their number and size; holds no memory."""
+
+    def __init__(self, num_images: int, side: int) -> None:
+        self.images = np.broadcast_to(np.zeros((), dtype=np.uint8), (num_images, 3, side, side))
+        self.broken = {}
+
+
 def open_pixels(
     examples: Sequence[Example], side: int, cache_dir: Path, progress: Progress | None = None
 ) -> PixelStore:

@@ -54,7 +54,7 @@ def prepare_data(root: Path) -> None:
         settings.systems = with_widths(settings.systems, matched)
     for name, system in settings.systems.items():
         family = assemble(system, untrained(settings), datamodule, files.runs_dir)
-        _check_budget(name, system, family, settings, datamodule)
+        check_budget(name, system, family, settings, datamodule)
     dataset = datamodule.dataset
     aside = [{"id": one.id, "reason": one.reason} for split in dataset.splits.values() for one in split.set_aside]
     datamodule.tokenizer.save(files.tokenizer)
@@ -106,7 +106,7 @@ def finish_starting_point(root: Path) -> None:
     write_json(opened.files.pretraining, ledger)
 
 
-def _check_budget(
+def check_budget(
     name: str, system: SystemSettings, family: Family, settings: Settings, datamodule: MultimodalDataModule
 ) -> None:
     """See that every stage can be trained for at least half an optimiser step, the closest a budget is met.

@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,39 +29,48 @@ _GAIN = 0.95
 def probe(root: Path) -> None:
     """Decide what is ``auto`` in the settings of the run at ``root``, once, for all its systems, and write it down."""
     opened = open_run(root)
-    settings = opened.settings
+    families = {
+        name: assemble(system, untrained(opened.settings), opened.datamodule, opened.files.runs_dir)
+        for name, system in opened.settings.systems.items()
+    }
+    write_json(opened.files.probe, decide(opened.settings, families, opened.datamodule.train_batch))
+
+
+def decide(
+    settings: Settings, families: dict[str, Family], train_batch: Callable[[int, int, int], Batch]
+) -> dict[str, Any]:
+    """What the settings leave to be measured: threads, micro-batch, attention kernel and precision.
+
+    Args:
+        settings: of the comparison.
+        families: all its systems; the first is left on the device.
+        train_batch: (step, first row, number of rows) -> the batch.
+    """
     device = device_of(settings.trainer)
     threads = settings.trainer.threads or (1 if device.type == "cpu" else None)
     if threads:
         torch.set_num_threads(threads)
-    families = {
-        name: assemble(system, untrained(settings), opened.datamodule, opened.files.runs_dir)
-        for name, system in settings.systems.items()
-    }
-    rows = _rows_that_fit(families, opened.datamodule.train_batch, settings, device)
-    batch = opened.datamodule.train_batch(0, 0, rows).to(device)
+    rows = _rows_that_fit(families, train_batch, settings, device)
+    batch = train_batch(0, 0, rows).to(device)
     first = next(iter(families.values())).to(device)
     timings = {}
     for attention in ["sdpa", "plain"] if settings.trainer.attention == "auto" else [settings.trainer.attention]:
         for precision in _precisions(settings, device):
             set_attention_kernel(attention)  # type: ignore[arg-type]
-            timings[f"{attention} {precision}"] = _time_step(first, batch, precision, device)
+            timings[f"{attention} {precision}"] = time_step(first, batch, precision, device)
     simplest, fastest = next(iter(timings)), min(timings, key=lambda key: timings[key])
     chosen = fastest if timings[fastest] < _GAIN * timings[simplest] else simplest
     attention, precision = chosen.split(" ")
-    write_json(
-        opened.files.probe,
-        {
-            "attention": attention,
-            "precision": precision,
-            "micro_batch_rows": rows,
-            "threads": threads or torch.get_num_threads(),
-            "device": _name(device),
-            "device_type": device.type,
-            "num_devices": torch.cuda.device_count() if device.type == "cuda" else 1,
-            "timings_s": {key: round(value, 4) for key, value in timings.items()},
-        },
-    )
+    return {
+        "attention": attention,
+        "precision": precision,
+        "micro_batch_rows": rows,
+        "threads": threads or torch.get_num_threads(),
+        "device": _name(device),
+        "device_type": device.type,
+        "num_devices": torch.cuda.device_count() if device.type == "cuda" else 1,
+        "timings_s": {key: round(value, 4) for key, value in timings.items()},
+    }
 
 
 def _precisions(settings: Settings, device: torch.device) -> list[str]:
@@ -106,22 +116,39 @@ def _rows_that_fit(families: dict[str, Family], train_batch: Any, settings: Sett
     return with_rows_that_fit(try_all, training.batch_rows, training)
 
 
-def _time_step(trainee: Trainee, batch: Batch, precision: str, device: torch.device) -> float:
-    """Median seconds of a training step, after one that is not counted."""
+def time_step(
+    trainee: Trainee,
+    batch: Batch,
+    precision: str,
+    device: torch.device,
+    optimizer: torch.optim.Optimizer | None = None,
+) -> float:
+    """Median seconds of a training step over ``batch``, after one that is not counted.
+
+    With an optimiser its step is part of it, and the weights change.
+    """
     times: list[float] = []
-    _step(trainee, batch, precision, device)
+    _step(trainee, batch, precision, device, optimizer)
     began_s = time.perf_counter()
     while len(times) < _MOST_STEPS and (not times or time.perf_counter() - began_s < _SECONDS):
         start_s = time.perf_counter()
-        _step(trainee, batch, precision, device)
+        _step(trainee, batch, precision, device, optimizer)
         times.append(time.perf_counter() - start_s)
     return sorted(times)[len(times) // 2]
 
 
-def _step(trainee: Trainee, batch: Batch, precision: str, device: torch.device) -> None:
+def _step(
+    trainee: Trainee,
+    batch: Batch,
+    precision: str,
+    device: torch.device,
+    optimizer: torch.optim.Optimizer | None = None,
+) -> None:
     with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16-mixed"):
         loss = trainee.total(trainee.loss(batch), batch.totals)
     torch.autograd.backward(loss)
+    if optimizer is not None:
+        optimizer.step()
     trainee.zero_grad(set_to_none=True)
     if device.type == "cuda":
         torch.cuda.synchronize(device)
