@@ -1,10 +1,13 @@
 """The mean of a seeds x images table with both as random effects: its variance, degrees of freedom and interval."""
 
+from bisect import bisect_left
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
+
+from mmbench.stats.reference import critical_distance, degrees_of_freedom, t_quantile, two_sided_p
 
 MAX_SEEDS = 1000
 """No plan for more seeds than this is offered."""
@@ -18,12 +21,7 @@ class TwoWayMean:
     the two-way analysis of variance, ``(MS_seed + MS_cluster - MS_residual) / (S C)``, never below the larger of the
     two one-way parts, so that a negative component by chance does not make the interval too short.
 
-    Its degrees of freedom are where the plain recipe fails. Satterthwaite's (1946) formula weighs the seeds' ``1 /
-    (S - 1)`` by the square of their share in the variance; with 2 or 3 seeds that share is itself little more than a
-    guess, its plug-in value is too often too low, and false alarms are too many (docs/statistics.md has the figures).
-    Here the share is raised to a lower power, ``2 - 1.2 (S - 1)^(-1.6)``: 0.8 with 2 seeds, 1.6 with 3, and
-    Satterthwaite's 2 with many. The constants were set by simulation, so that the level holds with few seeds and the
-    power is that of the noncentral t with the true components.
+    Its p values and intervals are those of :mod:`mmbench.stats.reference`, which hold their level with few seeds.
     """
 
     mean: float
@@ -31,7 +29,7 @@ class TwoWayMean:
     variance: float
     """Of the mean; NaN with a single cluster."""
     dof: float
-    """Degrees of freedom of the t distribution; NaN with a single cluster."""
+    """Satterthwaite's degrees of freedom; NaN with a single cluster."""
     num_seeds: int
     """S; with 1 the interval covers the choice of images only."""
     num_clusters: int
@@ -50,7 +48,7 @@ class TwoWayMean:
 
     def half_width(self, alpha: float) -> float:
         """Half of the (1 - alpha) interval."""
-        return float(stats.t.ppf(1 - alpha / 2, self.dof) * self.standard_error)
+        return self._critical(alpha) * self.standard_error
 
     def p_value(self) -> float:
         """Two-sided p of "the mean is 0"; 1 where the table is 0 throughout, NaN with a single cluster."""
@@ -58,23 +56,15 @@ class TwoWayMean:
 
     def p_above(self, bound: float) -> float:
         """One-sided p of "the mean is at most ``bound``": small where it is clearly above."""
-        if np.isnan(self.variance):
-            return float("nan")
-        if self.variance == 0:
-            return 0.0 if self.mean > bound else 1.0
-        return float(stats.t.sf((self.mean - bound) / self.standard_error, self.dof))
+        return self._one_sided(self.mean - bound)
 
     def p_below(self, bound: float) -> float:
         """One-sided p of "the mean is at least ``bound``": small where it is clearly below."""
-        if np.isnan(self.variance):
-            return float("nan")
-        if self.variance == 0:
-            return 0.0 if self.mean < bound else 1.0
-        return float(stats.t.cdf((self.mean - bound) / self.standard_error, self.dof))
+        return self._one_sided(bound - self.mean)
 
     def detectable(self, alpha: float, power: float) -> float:
         """The smallest true mean that this much data finds at level ``alpha`` with probability ``power``."""
-        return float((stats.t.ppf(1 - alpha / 2, self.dof) + stats.t.ppf(power, self.dof)) * self.standard_error)
+        return (self._critical(alpha) + t_quantile(power, self.dof)) * self.standard_error
 
     def seeds_needed(self, alpha: float, power: float) -> float:
         """Seeds, in all, with which a true mean as large as the seen one would be found.
@@ -84,12 +74,42 @@ class TwoWayMean:
         """
         if self.num_seeds < 2 or self.num_clusters < 2 or self.mean == 0:
             return float("nan")
-        seeds = np.arange(2, MAX_SEEDS + 1)
-        from_seeds = self.seed_variance / seeds
-        variance = np.maximum(from_seeds + self.cluster_variance, 1e-300)
-        dof = _dof(from_seeds / variance, seeds, self.cluster_dof)
-        found = (stats.t.ppf(1 - alpha / 2, dof) + stats.t.ppf(power, dof)) * np.sqrt(variance) <= abs(self.mean)
-        return float(seeds[np.argmax(found)]) if found.any() else float("nan")
+
+        def found(num_seeds: int) -> bool:
+            from_seeds = self.seed_variance / num_seeds
+            variance = from_seeds + self.cluster_variance
+            if variance == 0:
+                return True
+            known = from_seeds / variance, num_seeds, self.cluster_dof
+            distance = abs(self.mean) / np.sqrt(variance) - t_quantile(power, degrees_of_freedom(*known))
+            return bool(distance > 0 and two_sided_p(distance, *known) <= alpha)
+
+        fewest = bisect_left(range(MAX_SEEDS + 1), True, lo=2, key=found)
+        return float(fewest) if fewest <= MAX_SEEDS else float("nan")
+
+    def _one_sided(self, above: float) -> float:
+        if np.isnan(self.variance):
+            return float("nan")
+        if self.variance == 0:
+            return 0.0 if above > 0 else 1.0
+        distance = abs(above) / self.standard_error
+        if self.num_seeds > 1:
+            beyond = two_sided_p(distance, self._seed_share, self.num_seeds, self.cluster_dof) / 2
+        else:
+            beyond = float(special.stdtr(self.dof, -distance))
+        return beyond if above > 0 else 1 - beyond
+
+    def _critical(self, alpha: float) -> float:
+        if np.isnan(self.dof):
+            return float("nan")
+        if self.num_seeds > 1:
+            return critical_distance(alpha, self._seed_share, self.num_seeds, self.cluster_dof)
+        return t_quantile(1 - alpha / 2, self.dof)
+
+    @property
+    def _seed_share(self) -> float:
+        """The seeds' part of the variance."""
+        return min(self.seed_variance / self.num_seeds / self.variance, 1.0) if self.variance > 0 else 1.0
 
 
 def two_way_mean(table: NDArray[np.float64], cluster_sizes: NDArray[np.float64]) -> TwoWayMean:
@@ -122,24 +142,17 @@ def two_way_mean(table: NDArray[np.float64], cluster_sizes: NDArray[np.float64])
     variance = max(from_seeds + from_clusters - from_rest, from_seeds, from_clusters)
     if variance <= nothing:
         variance = 0.0
-    seed_share = np.asarray(from_seeds / variance if variance > 0 else 1.0)
+    seed_share = min(from_seeds / variance, 1.0) if variance > 0 else 1.0
     return TwoWayMean(
         mean=mean,
         variance=variance,
-        dof=float(_dof(seed_share, np.asarray(num_seeds), cluster_dof)),
+        dof=degrees_of_freedom(seed_share, num_seeds, cluster_dof),
         num_seeds=num_seeds,
         num_clusters=num_clusters,
         seed_variance=num_seeds * from_seeds,
         cluster_variance=max(from_clusters - from_rest, 0.0),
         cluster_dof=cluster_dof,
     )
-
-
-def _dof(seed_share: NDArray[np.float64], num_seeds: NDArray[np.int64], cluster_dof: float) -> NDArray[np.float64]:
-    """Degrees of freedom when the seeds make ``seed_share`` of the variance."""
-    exponent = 2 - 1.2 * (num_seeds - 1.0) ** -1.6
-    result: NDArray[np.float64] = 1 / (seed_share**exponent / (num_seeds - 1) + (1 - seed_share) ** 2 / cluster_dof)
-    return result
 
 
 def _weights(share: NDArray[np.float64]) -> NDArray[np.float64]:
