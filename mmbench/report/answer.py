@@ -5,6 +5,7 @@ from typing import Any
 
 from mmbench.report import numbers
 from mmbench.report.catalogue import HEADLINES, Metric, describe
+from mmbench.report.looks import interval_name, sure_words
 from mmbench.report.text import Span, Text, bold, join_systems, system, text
 
 Summary = dict[str, Any]
@@ -117,16 +118,25 @@ def sentences(summary: Summary) -> list[tuple[str, list[Text]]]:
     return found
 
 
+def _same(pair: dict[str, Any]) -> bool:
+    """Whether two systems agree so far that there is nothing to tell apart: on every example and seed."""
+    return bool(pair["difference"] == 0 and pair["ci_low"] == 0 and pair["ci_high"] == 0)
+
+
 def pair_sentence(summary: Summary, metric: str, a: str, b: str) -> Text:
     """One pair: who is better by how much, or that it cannot be told; ``a`` stands higher in the table."""
     shown = describe(metric)
     pair = pair_of(summary, metric, a, b)
     if pair["ci_low"] is None:
         return text(system(a), " and ", system(b), " share no seed or too few images to be compared.")
+    if _same(pair):
+        return text(
+            system(a), " and ", system(b), " have the same score on every example: they differ in nothing here."
+        )
     size, words, digits = _size_and_interval(pair, shown)
     if pair["distinguishable"]:
         before, between = shown.more
-        words = f" ({words}, adjusted {numbers.p_words(pair['p_holm'])})."
+        words = f" ({words}, {sure_words(pair)})."
         return text(system(a), f"{before} {size}{_unit(shown)} {between} ", system(b), words)
     words = f" are not distinguishable: {size}{_unit(shown)} apart ({words}), where {_likely(pair, shown, digits)}."
     return text(system(a), " and ", system(b), words)
@@ -138,9 +148,11 @@ def _none_sure(summary: Summary, metric: str, order: list[str]) -> Text:
     pair = pair_of(summary, metric, order[0], order[-1])
     if pair["ci_low"] is None:
         return text("The systems share no seed or too few images to be compared.")
+    if _same(pair):
+        return text("All systems have the same mean score, and the first and the last the same on every example.")
     size, words, digits = _size_and_interval(pair, shown)
     start = text("No two can be told apart. ") if len(order) > 2 else text("Not distinguishable. ")
-    words = f"{size}{_unit(shown)} ({words}, adjusted {numbers.p_words(pair['p_holm'])}); "
+    words = f"{size}{_unit(shown)} ({words}, {sure_words(pair)}); "
     words += _likely(pair, shown, digits)
     if pair["seeds_needed"] is not None:
         words += f"; this one would take about {numbers.count(pair['seeds_needed'])} seeds"
@@ -191,7 +203,7 @@ def _ahead_of_blind(name: str, pair: dict[str, Any], shown: Metric) -> Text:
     if pair["ci_low"] is None:
         return text(system(name), " and blind share no seed or too few images to be compared. ")
     size, words, digits = _size_and_interval(pair, shown)
-    words += f", adjusted {numbers.p_words(pair['p_holm'])}"
+    words += f", {sure_words(pair)}"
     start = f" is ahead of blind by {size}{_unit(shown)} on {shown.label} ({words}), but "
     return text(system(name), start, bold("not distinguishable"), f" from it: {_likely(pair, shown, digits)}. ")
 
@@ -232,11 +244,21 @@ def cautions(summary: Summary) -> list[Text]:
         )
     said.append(
         text(
-            "P values are adjusted over the pairs that answer one question on one metric, not over metrics; nothing "
-            "was tuned per system."
+            "P values are adjusted over the pairs that answer one question on one metric, not over metrics; "
+            f"{tuning_caution(summary)}."
         )
     )
     return said
+
+
+def tuning_caution(summary: Summary) -> str:
+    """The end of a sentence: whether the systems were tuned."""
+    trials = {str(part["trials"]) for part in summary["joined"]}
+    if len(trials) > 1:
+        return f"tuning differs between the joined runs ({' and '.join(sorted(trials))} trials a system)"
+    if not summary["tuning"]:
+        return "nothing was tuned per system"
+    return "what tuning can still gain with more trials, or over other settings, is not known"
 
 
 def incomplete(summary: Summary) -> list[Text]:
@@ -292,7 +314,7 @@ def _size_and_interval(pair: dict[str, Any], shown: Metric) -> tuple[str, str, i
     if difference < 0:
         low, high, difference = -high, -low, -difference
     digits = numbers.digits_for([(high - low) / 2], shown.digits)
-    words = f"95% interval {numbers.fixed(low, digits)} to {numbers.fixed(high, digits)}"
+    words = f"{interval_name(pair)} {numbers.fixed(low, digits)} to {numbers.fixed(high, digits)}"
     if pair["covers"] == "examples only":
         words += " over examples only"
     return numbers.fixed(difference, digits), words, digits

@@ -1,4 +1,4 @@
-"""Figures of cost: quality against latency, latency against the image's tokens, and learning curves."""
+"""Figures of cost: latency against the image's tokens, and learning curves."""
 
 from pathlib import Path
 from typing import Any
@@ -9,89 +9,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mmbench.report.answer import Summary, names_of
-from mmbench.report.catalogue import describe, ends
 from mmbench.report.run_data import RunData
 from mmbench.report.style import TEXT_WIDTH, Look, drawing, legend_above, save
 
-_QUALITY = (
-    ("vqa_accuracy", "first_token_s", "first token"),
-    ("exact_match", "first_token_s", "first token"),
-    ("cider_d", "caption_s", "a whole caption"),
-    ("text_to_image_recall@5", "embed_image_s", "embedding an image"),
-)
 _CURVES = (
     ("loss", "Training loss", "weighted sum"),
     ("validation_loss", "Validation loss", "weighted sum"),
     ("validation_caption_loss", "Validation loss, captions", "nats per token"),
     ("validation_answer_loss", "Validation loss, answers", "nats per token"),
 )
-
-
-def draw_pareto(summary: Summary, found: dict[str, Look], folder: Path) -> Path | None:
-    """Quality against the latency of that task at batch 1 and the smallest image; the front of undominated systems."""
-    latency = pd.DataFrame(summary["latency"])
-    if latency.empty:
-        return None
-    alone = latency[(latency["batch_size"] == 1) & (latency["image_size"] == latency["image_size"].min())]
-    panels_in = []
-    for metric, measure, words in _QUALITY:
-        times = alone[alone["measure"] == measure].drop_duplicates("system").set_index("system")
-        points = {
-            name: (times.loc[name], summary["systems"][name]["metrics"][metric])
-            for name in names_of(summary, "system")
-            if name in times.index and metric in summary["systems"][name]["metrics"]
-        }
-        if points:
-            panels_in.append((metric, words, points))
-    if not panels_in:
-        return None
-    panels_in = panels_in[:3]
-    records = []
-    with drawing():
-        height = 2.2
-        figure = Figure(figsize=(TEXT_WIDTH, height), layout="constrained")
-        panels = figure.subplots(1, len(panels_in), squeeze=False)[0]
-        for panel, (metric, words, points) in zip(panels, panels_in, strict=True):
-            shown = describe(metric)
-            places = {}
-            for name, (time, entry) in points.items():
-                low, high = ends(entry, metric)
-                x, y = 1e3 * float(time["p50"]), entry["mean"] * shown.scale
-                places[name] = (x, y)
-                look = found[name]
-                panel.plot([x, x], [low, high], color=look.colour, linewidth=1)
-                panel.plot([x, 1e3 * float(time["p95"])], [y, y], color=look.colour, linewidth=1)
-                records.append(
-                    {"metric": metric, "system": name, "ms_p50": x, "ms_p95": 1e3 * time["p95"], "mean": y}
-                    | {"ci_low": low, "ci_high": high}
-                )
-            front = pareto(places)
-            steps = sorted(places[name] for name in front)
-            panel.step(
-                [x for x, _ in steps], [y for _, y in steps], where="post", color="#BBBBBB", linewidth=0.9, zorder=0
-            )
-            for name, (x, y) in places.items():
-                face = found[name].colour if name in front else "white"
-                panel.plot(
-                    x, y, found[name].mark, color=found[name].colour, markerfacecolor=face, markersize=6, zorder=3
-                )
-            panel.set_title(shown.label)
-            panel.set_xlabel(f"ms for {words}")
-            panel.margins(0.15)
-            panel.set_xlim(left=0)
-            panel.grid()
-            panel.set_axisbelow(True)
-        legend_above(figure, found, list(dict.fromkeys(r["system"] for r in records)), lines=False)
-        return save(figure, pd.DataFrame(records), folder, "quality_latency")
-
-
-def pareto(places: dict[str, tuple[float, float]]) -> list[str]:
-    """The names that no other beats in both: smaller first number, larger second."""
-    return [
-        name
-        for name, (x, y) in places.items()
-        if not any(a <= x and b >= y and (a, b) != (x, y) for a, b in places.values())
-    ]
 
 
 def draw_latency(summary: Summary, found: dict[str, Look], folder: Path) -> Path | None:

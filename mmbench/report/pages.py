@@ -6,9 +6,14 @@ from mmbench.report import answer, cost_figures, ledger_tables, score_figures, s
 from mmbench.report.answer import Summary
 from mmbench.report.catalogue import HEADLINES, describe
 from mmbench.report.document import Document
+from mmbench.report.front_figure import draw_fronts
+from mmbench.report.fronts import fronts_table
+from mmbench.report.joined_text import joined_table, joining_notes
+from mmbench.report.looks import looks_sentence, looks_table
 from mmbench.report.run_data import RunData
 from mmbench.report.tables import write_table
 from mmbench.report.text import Text, text
+from mmbench.report.tuning import lost_trials, tuning_sentences, tuning_table
 
 _SETTINGS_LINES = 400
 
@@ -34,7 +39,9 @@ def comparison(document: Document) -> None:
 def _first_page(document: Document) -> None:
     summary = document.summary
     document.lead("Question", [answer.question(summary)])
-    document.lead("Answer", [answer.verdict(summary)])
+    document.lead("Answer", [answer.verdict(summary), looks_sentence(summary["looks"])])
+    for item in joining_notes(document.run):
+        document.notice(item)
     for item in answer.incomplete(summary):
         document.notice(item)
     for label, said in answer.sentences(summary):
@@ -48,6 +55,8 @@ def _first_page(document: Document) -> None:
     )
     document.paragraph(text(" ".join([legend, *notes])), small=True)
     document.table(ledger_tables.matching_table(summary))
+    for item in tuning_sentences(summary):
+        document.paragraph(item, small=True)
     document.paragraph(_shared(document.run), small=True)
     document.lead("Not to be concluded", [])
     document.bullets(answer.cautions(summary), small=True)
@@ -80,6 +89,7 @@ def _pairs(document: Document) -> None:
     document.figure(
         path, "Differences between the systems, with 95% intervals; filled where the pair can be told apart."
     )
+    document.table(looks_table(summary["looks"]))
     for metric in summary["pairs"]:
         if metric in HEADLINES:
             document.table(score_tables.pairs_table(summary, metric))
@@ -97,23 +107,31 @@ def _pairs(document: Document) -> None:
 def _cost(document: Document) -> None:
     summary, folder = document.summary, document.folder / "figures"
     document.heading("Quality against cost")
-    if not summary["latency"]:
-        document.paragraph(text("Latency has not been measured yet: it is a step of its own after the cells."))
-        return
-    device = str(document.run.latency.get("device") or "one device")
-    document.paragraph(
-        text(f"Measured on {device}: all systems interleaved in one process, one checkpoint each, after a warm-up.")
-    )
+    document.paragraph(_measured(document.run))
     document.figure(
-        cost_figures.draw_pareto(summary, document.looks, folder),
-        "Quality against latency at batch 1. Filled: no other system is both better and faster; the grey line joins "
-        "these. Bars: 95% interval of the score, and up to the 95th percentile of the time.",
+        draw_fronts(summary, document.looks, folder),
+        "Quality against cost; latencies at batch 1. The grey line joins the systems that no other one beats in both. "
+        "A mark is as full as its system is probably one of them (the percentage), with seeds and images drawn anew. "
+        "Bars: 95% interval of the score, and up to the 95th percentile of a time.",
     )
+    document.table(fronts_table(summary))
     document.figure(
         cost_figures.draw_latency(summary, document.looks, folder),
         "Latency against the size of the image: median, and a band up to the 95th percentile.",
     )
     document.table(score_tables.latency_table(summary))
+
+
+def _measured(run: RunData) -> Text:
+    """How latency was measured, or that it was not."""
+    if not run.latency.get("rows"):
+        return text("Latency has not been measured: it is a step of its own after the cells.")
+    device = str(run.latency.get("device") or "one device")
+    if run.parts:
+        return text(
+            f"Latency was measured run by run, on {device}: times of systems of different runs are not interleaved."
+        )
+    return text(f"Measured on {device}: all systems interleaved in one process, one checkpoint each, after a warm-up.")
 
 
 def _curves(document: Document) -> None:
@@ -186,8 +204,11 @@ def _examples(document: Document) -> None:
 def _ledger(document: Document) -> None:
     run = document.run
     document.heading("Ledger", new_page=True)
+    document.table(joined_table(run))
     document.table(ledger_tables.spent_table(run))
     document.table(ledger_tables.cost_table(run))
+    document.table(tuning_table(document.summary))
+    document.bullets(lost_trials(document.summary), small=True)
     document.table(ledger_tables.pretraining_table(run))
     document.table(ledger_tables.stages_table(document.summary))
     document.table(ledger_tables.cells_table(run))

@@ -9,7 +9,9 @@ import pandas as pd
 from scipy import stats as distributions
 
 from mmbench.report.corpus_scores import corpus_scores
+from mmbench.report.fronts import fronts
 from mmbench.report.joining import budget_of
+from mmbench.report.looks import with_looks
 from mmbench.report.matching import matching
 from mmbench.report.pairs import ALPHA, all_pairs
 from mmbench.report.run_data import RunData
@@ -53,7 +55,8 @@ def build_summary(run: RunData) -> dict[str, Any]:
         "seeds": sorted({cell.seed for cell in run.cells if not run.is_baseline(cell.system)}),
         "alpha": ALPHA,
         "systems": systems,
-        "pairs": all_pairs(scores["test"], run.systems, run.baselines),
+        "pairs": with_looks(all_pairs(scores["test"], run.systems, run.baselines), run.looks),
+        "fronts": fronts(run, scores["test"], results["test"]),
         "matching": matching(run),
         "pretraining": run.pretraining,
         "latency": run.latency.get("rows", []),
