@@ -52,7 +52,7 @@ class Rule:
     ] = "flops_per_sample"
     """What ``cheaper`` compares: counted on the modules, or the median time of one image."""
     grows_with: Literal["", "resolution"] = ""
-    """For ``cheaper``: the advantage must also grow with the image's size."""
+    """For ``cheaper``: not the cost itself is tested, but that the ratio of the costs falls as images grow."""
     decides: bool = True
     """Whether the verdict rests on it; if not, it is reported beside."""
 

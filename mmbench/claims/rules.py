@@ -97,22 +97,24 @@ def unchanged(rule: Rule, evidence: Evidence) -> Finding:
 
 
 def cheaper(rule: Rule, evidence: Evidence) -> Finding:
-    """``system`` costs less than ``than`` at every image size; with ``grows_with``, ever less as images grow.
+    """``system`` costs less than ``than`` at every image size; with ``grows_with``: ever less as images grow.
 
-    The ratio of the costs must lie below 1 by ``margin`` at each size, and refutes where it lies that far above 1, or
-    at 1 where nothing is allowed for. A growing advantage is a ratio that falls from size to size; it refutes where
-    the last is no lower than the first.
+    The ratio of the costs must lie below 1 by ``margin`` at each size; it refutes where it lies that far above 1, or at
+    1 where nothing is allowed for. With ``grows_with`` the ratio must fall from size to size, wherever it begins; it
+    refutes where the last is no lower than the first.
     """
     ratios = _ratios(rule, evidence)
     values = list(ratios.values())
-    holds = all(ratio < 1 - rule.margin for ratio in values)
-    refutes = any(ratio >= 1 + rule.margin for ratio in values)
-    if rule.grows_with:
-        if len(values) < 2:
-            raise UnknownError(f"{rule.cost} is known at one image size alone")
-        falls = all(later <= earlier * (1 + rule.margin) for earlier, later in pairwise(values))
-        holds = holds and falls and values[-1] < values[0] * (1 - rule.margin)
-        refutes = refutes or values[-1] >= values[0] * (1 + rule.margin)
+    low, high = 1 - rule.margin, 1 + rule.margin
+    if not rule.grows_with:
+        holds = all(ratio < low for ratio in values)
+        refutes = any(ratio >= high for ratio in values)
+    elif len(values) < 2:
+        raise UnknownError(f"{rule.cost} is known at one image size alone")
+    else:
+        falls = all(later < earlier * high for earlier, later in pairwise(values))
+        holds = falls and values[-1] < values[0] * low
+        refutes = values[-1] >= values[0] * high
     return Finding(float(not holds), float(not refutes), exact=True, numbers={"ratios": ratios})
 
 

@@ -74,11 +74,12 @@ def in_words(decided: Decided) -> str:
 def _sentence(rule: Rule) -> str:
     metric = describe(rule.metric)
     margin = numbers.fixed(rule.margin * metric.scale, metric.digits)
+    cheaper = f"ever cheaper with {rule.grows_with}" if rule.grows_with else "cheaper"
     return {
         "better": f"{rule.system} better than {rule.than}, {metric.label}",
         "not_worse": f"{rule.system} not worse than {rule.than} by {margin}, {metric.label}",
         "equivalent": f"{rule.system} within {margin} of {rule.than}, {metric.label}",
-        "cheaper": f"{rule.system} cheaper than {rule.than}, {rule.cost}",
+        "cheaper": f"{rule.system} {cheaper} than {rule.than}, {rule.cost}",
         "unchanged": f"{rule.system} keeps its text-only loss",
         "loses": f"{rule.system} loses text-only ability",
     }[rule.rule]

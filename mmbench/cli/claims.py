@@ -87,5 +87,5 @@ def _print(entries: list[dict[str, Any]]) -> None:
 def _list(claims: Mapping[Path, "Claim"]) -> None:
     """A line a claim, by the groups that the files lie in."""
     for path, claim in claims.items():
-        state = f"not yet: needs {'; '.join(claim.needs)}" if claim.needs else f"{len(claim.systems)} systems"
+        state = f"not yet: needs {'; '.join(claim.needs)}" if claim.needs else ", ".join(claim.systems)
         print(f"{claim.number:3d}  {path.parent.name:12s}  {claim.title}  ({state})")

@@ -89,6 +89,7 @@ def test_one_text_that_changed_in_the_last_digit_is_a_change() -> None:
         ({48: 110.0, 96: 180.0}, {}, "refuted"),
         ({48: 100.0, 96: 180.0}, {}, "refuted"),
         ({48: 90.0, 96: 170.0}, {"grows_with": "resolution"}, "supported"),
+        ({48: 130.0, 96: 250.0}, {"grows_with": "resolution"}, "supported"),
         ({48: 90.0, 96: 180.0}, {"grows_with": "resolution"}, "refuted"),
         ({48: 90.0, 96: 190.0}, {"grows_with": "resolution"}, "refuted"),
         ({48: 90.0, 96: 160.0, 192: 330.0}, {"grows_with": "resolution"}, "undecided"),
