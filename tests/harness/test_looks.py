@@ -98,6 +98,13 @@ def test_one_image_decides_nothing(table: pd.DataFrame) -> None:
     assert "one image" in in_words(found)
 
 
+def test_a_baseline_that_seeds_do_not_change_is_one_of_a_pair() -> None:
+    table = scores(3.0).replace({"system": {"b": "majority"}})
+    table = table[(table["system"] == "a") | (table["seed"] == 0)]
+    found = looks_at(table, DecidingSettings(["majority", "a"], max_seeds=6), FIRST, FIRST)
+    assert found["looks"][0]["seeds"] == 3 and found["looks"][0]["difference"] < 0 and found["decided"]
+
+
 def test_one_common_seed_decides_nothing() -> None:
     table = scores(3.0)
     alone = table[(table["system"] == "b") | (table["seed"] == 0)]
