@@ -12,7 +12,7 @@ from types import ModuleType
 from jsonargparse import Namespace
 
 import mmbench
-from mmbench.cli import claims, compare, dashboard, data, evaluate, list_presets, plan, report, score, train
+from mmbench.cli import claims, compare, dashboard, data, evaluate, list_presets, plan, report, score, sweep, train
 from mmbench.cli.parser import CommandParser
 from mmbench.config.errors import UserError
 
@@ -20,6 +20,7 @@ _COMMANDS: dict[str, ModuleType] = {
     "compare": compare,
     "plan": plan,
     "claims": claims,
+    "sweep": sweep,
     "train": train,
     "evaluate": evaluate,
     "score": score,

@@ -48,9 +48,9 @@ def run_comparison(
     check_tracking_uri(tracking_uri(settings.tracking.uri, run.runs_dir))
     if settings.tuning.trials:
         check_tuning(settings, compared=True)
-    with _locked(run):
-        _claim(run, settings, command)
-        return _Comparison(run, settings, jobs).run()
+    with locked(run):
+        claim(run, settings, command)
+        return Comparison(run, settings, jobs).run()
 
 
 def run_one(settings: Settings, runs_dir: Path, seed: int) -> RunFiles:
@@ -83,8 +83,11 @@ def planned_cells(settings: Settings) -> list[tuple[str, int]]:
     return quick + [(system, seed) for seed in settings.seeds for system in trained]
 
 
-class _Comparison:
+class Comparison:
     """One run of the steps; each step skips what is there already."""
+
+    noun = "cell"
+    """What spends a budget."""
 
     def __init__(self, run: RunFiles, settings: Settings, jobs: int | None) -> None:
         self.files, self.settings, self.jobs = run, settings, jobs
@@ -93,7 +96,8 @@ class _Comparison:
             self.seeds = seeds_begun(run, settings.seeds, settings.deciding.max_seeds)
         self.cells = planned_cells(replace(settings, seeds=self.seeds))
         self.processes = Processes()
-        title = f"{settings.name}: {' '.join(settings.systems)} on {settings.data.name}, {settings.budget} a cell"
+        systems = " ".join(settings.systems)
+        title = f"{settings.name}: {systems} on {settings.data.name}, {settings.budget} a {self.noun}"
         self.display = ComparisonDisplay(run, self.cells, title=title, jobs=self._slots())
         self.mirror = MlflowMirror(run, settings.tracking, warn=self.display.say)
 
@@ -103,14 +107,18 @@ class _Comparison:
                 self.mirror.start()
             try:
                 self._before_cells()
-                self._tune()
-                self._run_cells()
-                self._until_decided()
-                self._after_cells()
+                self._do()
             finally:
                 if self.settings.tracking.enabled:
                     self.mirror.stop()
         return self.files
+
+    def _do(self) -> None:
+        """What stands on prepared data and a starting point."""
+        self._tune()
+        self._run_cells()
+        self._until_decided()
+        self._after_cells()
 
     def _before_cells(self) -> None:
         root, files = self.files.root, self.files
@@ -143,7 +151,7 @@ class _Comparison:
         found = search.record()
         for system, one in found["systems"].items():
             if one["note"]:
-                self.display.say(f"{system}: {one['note']}")
+                self.display.say(f"{system} trains by the recipe as it stands: {one['note']}")
         write_json(self.files.tuning, found)
         self.display.plan(self.cells)
 
@@ -239,7 +247,7 @@ def _devices(settings: Settings) -> int:
     return int(asked) if str(asked).isdigit() and int(asked) > 0 else 1
 
 
-def _claim(run: RunFiles, settings: Settings, command: str) -> None:
+def claim(run: RunFiles, settings: Settings, command: str) -> None:
     """Write down what the run is, or see that it was made with the same settings."""
     # A run whose data could not even be prepared holds nothing that other settings could spoil.
     if run.comparison.exists() and run.data.exists():
@@ -258,7 +266,7 @@ def _claim(run: RunFiles, settings: Settings, command: str) -> None:
 
 
 @contextmanager
-def _locked(run: RunFiles) -> Iterator[None]:
+def locked(run: RunFiles) -> Iterator[None]:
     """One process at a time works on a run; the lock goes with the process, however it ends."""
     try:
         run.root.mkdir(parents=True, exist_ok=True)

@@ -233,7 +233,7 @@ def _found(study: "Study") -> dict[str, Any]:
     states = {state: sum(one["state"] == state for one in trials) for state in ("complete", "pruned", "failed")}
     spent = {key: sum(one["spent"].get(key, 0) for one in trials) for key in ("flops", "samples", "device_s")}
     reasons = sorted({str(one["reason"]) for one in trials if one["reason"]})
-    why = f"no trial finished, so its cells train by the recipe as it stands: {'; '.join(reasons)}"
+    why = f"no trial finished: {'; '.join(reasons) or 'none has ended'}"
     return {
         "study": study.name,
         "best": {} if best is None else dict(best.params),

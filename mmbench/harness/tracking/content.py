@@ -9,11 +9,11 @@ from typing import Any
 
 import yaml
 
-from mmbench.harness.run_files import CellFiles, RunFiles, read_json
+from mmbench.harness.run_files import CellFiles, RunFiles, TrialFiles, read_json
 
 MAX_PARAMETER_LENGTH = 6000
 """MLflow's limit of a parameter's value."""
-TERMINAL = ("done", "failed")
+TERMINAL = ("done", "failed", "pruned")
 """Statuses of a cell after which nothing more comes."""
 
 _NOT_METRICS = ("step", "time_s")
@@ -73,11 +73,17 @@ def cell_digest(cell: CellFiles) -> str:
 
 
 def cell_parameters(run: RunFiles, cell: CellFiles) -> dict[str, str]:
-    """System, seed, and the settings of that system alone; what all cells share stands with the parent."""
+    """System, seed, and the settings of that system alone; what all cells share stands with the parent.
+
+    Of a trial also its number, its budget and the values it tries.
+    """
     content = cell.read()
-    kept = {key: content.get(key) for key in ("kind", "family", "paper") if content.get(key)}
+    kept: dict[str, Any] = {key: content.get(key) for key in ("kind", "family", "paper") if content.get(key)}
     system = (read_settings(run).get("systems") or {}).get(cell.system) or {}
-    return flatten({"system": cell.system, "seed": cell.seed, **kept, **system})
+    if isinstance(cell, TrialFiles):
+        kept |= {"trial": cell.number, "budget": read_json(cell.trial)["budget"]}
+    # Where a search has found values for the system, or a trial tries some, they stand apart from what was asked for.
+    return flatten({"system": cell.system, "seed": cell.seed, **kept, **system, "tuned": content.get("values") or {}})
 
 
 def parent_parameters(run: RunFiles) -> dict[str, dict[str, str]]:

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from mmbench.harness.jsonl import LogTail
-from mmbench.harness.run_files import CellFiles, RunFiles
+from mmbench.harness.run_files import CellFiles, RunFiles, TrialFiles
 from mmbench.harness.tracking import content
 from mmbench.harness.tracking.state import CellState, TrackingState, load_state, save_state
 from mmbench.harness.tracking.store import Point, Store, is_permanent
 from mmbench.harness.tracking.uri import without_password
 
-_ENDED = {"done": "FINISHED", "failed": "FAILED"}
+_ENDED = {"done": "FINISHED", "failed": "FAILED", "pruned": "KILLED"}
 
 
 class Sender:
@@ -59,7 +59,7 @@ class Sender:
         store = self._open()
         parent = self._parent(store)
         cells = self._run.cells()
-        statuses = [self._send_cell(store, parent, cell, last) for cell in cells]
+        statuses = [self._send_cell(store, parent, cell, last) for cell in [*self._run.trials(), *cells]]
         self._send_parent_parts(store, parent)
         self._send_mean_scores(store, parent, cells)
         complete = bool(statuses) and all(status in content.TERMINAL for status in statuses)
@@ -118,8 +118,9 @@ class Sender:
                 self._once(path.name, str(_changed_ms(path)), partial(store.log_artifact, parent, path, folder))
 
     def _send_mean_scores(self, store: Store, parent: str, cells: list[CellFiles]) -> None:
-        version = content.digest(sorted((name, cell.finished) for name, cell in self._state.cells.items()))
-        if self._state.sent.get("mean scores") == version or not any(c.finished for c in self._state.cells.values()):
+        states = [(cell.key, self._state.cells[cell.key].finished) for cell in cells if cell.key in self._state.cells]
+        version = content.digest(sorted(states))
+        if self._state.sent.get("mean scores") == version or not any(finished for _, finished in states):
             return
         changed_ms = max(_changed_ms(cell.cell) for cell in cells)
         points = [Point(name, value, changed_ms, 0) for name, value in content.mean_scores(cells).items()]
@@ -144,7 +145,7 @@ class Sender:
     def _send_cell(self, store: Store, parent: str, cell: CellFiles, last: bool) -> str:
         described = cell.read()
         status = str(described.get("status", "waiting"))
-        name = f"{cell.system}/seed{cell.seed}"
+        name = cell.key
         if status == "waiting" and not cell.log.exists():
             return status
         state = self._cell_state(store, parent, cell, described, name)
@@ -183,10 +184,12 @@ class Sender:
             else:
                 state = None
         if state is None:
-            tags = {"mmbench.run": self._state.run_tag, "mmbench.kind": "cell", "mmbench.cell": name}
+            kind = "trial" if isinstance(cell, TrialFiles) else "cell"
+            tags = {"mmbench.run": self._state.run_tag, "mmbench.kind": kind, "mmbench.cell": name}
             more = {"mlflow.parentRunId": parent, "mlflow.source.name": "mmbench", "system": cell.system}
             more |= {key: str(described[key]) for key in ("kind", "family", "paper") if described.get(key)}
-            title = cell.system if described.get("kind") == "baseline" else f"{cell.system} seed {cell.seed}"
+            is_baseline = kind == "cell" and described.get("kind") == "baseline"
+            title = cell.system if is_baseline else cell.title
             state = CellState(*store.find_or_create_run(tags, title, _started_ms(cell), more))
             self._state.cells[name] = state
             self._save()
