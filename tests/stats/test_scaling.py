@@ -76,7 +76,7 @@ def test_bad_tables_are_refused() -> None:
     points = study({"a": 0.1}, {"a": 5.0})
     with pytest.raises(ValueError, match="lacks budget"):
         scaling_law(points.drop(columns="budget"))
-    with pytest.raises(ValueError, match="error of 'a' .* above 0"):
+    with pytest.raises(ValueError, match=r"error of 'a' .* above 0"):
         scaling_law(points, ceiling=0.0)
     with pytest.raises(ValueError, match="twice"):
         scaling_law(pd.concat([points, points.tail(1)]))
