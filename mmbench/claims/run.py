@@ -40,7 +40,9 @@ def run_claims(
         of_run = [claims[path].number for path, each in arms.items() if settings.name in _names(each)]
         say(f"Claim{'s' if len(of_run) > 1 else ''} {', '.join(map(str, of_run))}: run {settings.name}")
         try:
-            _count_costs(run_comparison(settings, runs_dir, jobs=jobs, command=command))
+            run = run_comparison(settings, runs_dir, jobs=jobs, command=command)
+            say("Counting costs over rising resolution")
+            _count_costs(run)
         except UserError as error:
             failed[settings.name] = str(error)
             say(f"The run {settings.name} failed: {error}")

@@ -1,11 +1,13 @@
 """What a sample costs each system over rising resolution: FLOPs and parameters, counted on the real modules."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from mmbench.config.model import StageSettings
 from mmbench.data.datamodule import MultimodalDataModule
+from mmbench.data.example import TEST
 from mmbench.families.family import Family
 from mmbench.harness.cell import build
 from mmbench.harness.flops import count_step_flops
@@ -15,13 +17,15 @@ from mmbench.harness.run_files import read_json, write_json
 
 FACTORS = (1.0, 2.0, 3.0)
 """Image sides as factors of the comparison's."""
+_ROWS = 64
+"""Rows that are counted, in whole steps: texts differ in length, so that one small step says little."""
 
 
 def count_costs(root: Path) -> None:
     """Write ``costs.json``, a row a system and image size, unless it is there.
 
-    ``flops_per_sample`` are those of training: forward and backward over the first optimiser step's rows, the stages
-    weighted by their shares, divided by the step's samples. They depend on no weights and on no machine.
+    ``flops_per_sample`` are those of training: forward and backward over the rows of the first optimiser steps, the
+    stages weighted by their shares, divided by the samples. They depend on no weights and on no machine.
     """
     opened = open_run(root)
     if opened.files.costs.exists() and read_json(opened.files.costs)["factors"] == list(FACTORS):
@@ -39,14 +43,17 @@ def count_costs(root: Path) -> None:
 
 def _cost(family: Family, stages: list[StageSettings], datamodule: MultimodalDataModule, side: int) -> dict[str, Any]:
     flops, trainable = 0.0, 0
+    steps = range(math.ceil(_ROWS / datamodule.batch_rows))
+    samples = sum(datamodule.train_batch(step, 0, 1).totals.samples for step in steps)
     # Group by group, as large images of a whole step might not fit into memory.
     group = family.training_settings.contrastive_group
+    places = [(step, first) for step in steps for first in range(0, datamodule.batch_rows, group)]
     for stage in stages:
         family.freeze_all_but(stage.train)
         trainable = max(trainable, sum(p.numel() for p in family.parameters() if p.requires_grad))
-        for first in range(0, datamodule.batch_rows, group):
-            batch = datamodule.train_batch(0, first, group)
+        for step, first in places:
+            batch = datamodule.train_batch(step, first, group)
             larger = replace(batch, images=resized(batch.images, side))
-            flops += stage.share * count_step_flops(family, larger) / batch.totals.samples
-    cost = family.cost(larger.images[:1])
-    return {**cost, "parameters_trainable": trainable, "flops_per_sample": flops}
+            flops += stage.share * count_step_flops(family, larger)
+    cost = family.cost(resized(datamodule.split(TEST).images([0]), side))
+    return {**cost, "parameters_trainable": trainable, "flops_per_sample": flops / samples}
