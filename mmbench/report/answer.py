@@ -114,6 +114,10 @@ def sentences(summary: Summary) -> list[tuple[str, list[Text]]]:
         else:
             said = [pair_sentence(summary, metric, order[0], order[-1])]
             said.append(text(f"Of the {len(pairs)} pairs of systems {len(sure)} can be told apart."))
+        without = [name for name in names_of(summary, "system") if name not in order]
+        said += [text(system(name), " has no such score.") for name in without[:MANY]]
+        if len(without) > MANY:
+            said.append(text(f"{len(without) - MANY} more systems have no such score."))
         found.append((describe(metric).label, said))
     return found
 
@@ -149,6 +153,8 @@ def _none_sure(summary: Summary, metric: str, order: list[str]) -> Text:
     if pair["ci_low"] is None:
         return text("The systems share no seed or too few images to be compared.")
     if _same(pair):
+        if len(order) == 2:
+            return pair_sentence(summary, metric, *order)
         return text("All systems have the same mean score, and the first and the last the same on every example.")
     size, words, digits = _size_and_interval(pair, shown)
     start = text("No two can be told apart. ") if len(order) > 2 else text("Not distinguishable. ")
@@ -208,83 +214,6 @@ def _ahead_of_blind(name: str, pair: dict[str, Any], shown: Metric) -> Text:
     return text(system(name), start, bold("not distinguishable"), f" from it: {_likely(pair, shown, digits)}. ")
 
 
-def cautions(summary: Summary) -> list[Text]:
-    """What not to conclude from this comparison."""
-    data = summary["data"]["name"] or "this data"
-    said = [
-        text(
-            f"The ranking holds for {data}, this budget ({budget_words(summary['budget'])}) and this scale. "
-            "Architectures change places with more data, pretrained weights or higher resolution."
-        )
-    ]
-    if len(summary["seeds"]) < 2:
-        said.append(
-            text(
-                bold("One seed: "),
-                "all intervals cover the choice of test examples only. Another seed may turn any of these findings.",
-            )
-        )
-    else:
-        said.append(
-            text(
-                "Two overlapping intervals in the table do not mean “no difference”: the systems saw the same images, "
-                "so the paired differences are known better. Not distinguishable does not mean equal."
-            )
-        )
-    flagged = [entry for entry in summary["matching"] if entry["flagged"] and entry["quantity"].startswith("param")]
-    if flagged:
-        names = numbers.join(
-            [f"{e['label'].lower().replace('parameters', 'all')} ({numbers.percent(e['difference'])})" for e in flagged]
-        )
-        said.append(
-            text(
-                f"Parameter counts are not matched: {names} between largest and smallest. "
-                "Part of a difference may be due to size."
-            )
-        )
-    said.append(
-        text(
-            "P values are adjusted over the pairs that answer one question on one metric, not over metrics; "
-            f"{tuning_caution(summary)}."
-        )
-    )
-    return said
-
-
-def tuning_caution(summary: Summary) -> str:
-    """The end of a sentence: whether the systems were tuned."""
-    trials = {str(part["trials"]) for part in summary["joined"]}
-    if len(trials) > 1:
-        return f"tuning differs between the joined runs ({' and '.join(sorted(trials))} trials a system)"
-    if not summary["tuning"]:
-        return "nothing was tuned per system"
-    return "what tuning can still gain with more trials, or over other settings, is not known"
-
-
-def incomplete(summary: Summary) -> list[Text]:
-    """Cells that failed or have not finished, and images that were set aside."""
-    said = []
-    for name, content in summary["systems"].items():
-        for seed, cell in content["cells"].items():
-            if cell["status"] == "failed":
-                reason = cell["reason"] or "no reason was left"
-                said.append(text(bold("Failed: "), system(name), f", seed {seed}: {_cut(reason)}"))
-    waiting = [
-        f"{name} seed {seed}"
-        for name, content in summary["systems"].items()
-        for seed, cell in content["cells"].items()
-        if cell["status"] not in ("done", "failed")
-    ]
-    if waiting:
-        listed = numbers.join(waiting[:6]) + (f" and {len(waiting) - 6} more" if len(waiting) > 6 else "")
-        said.append(text(bold("Not finished: "), listed, ". The numbers below are those of the finished cells."))
-    aside = summary["data"]["set_aside"]
-    if aside:
-        images = "image was" if aside == 1 else "images were"
-        said.append(text(f"{aside} {images} set aside as missing or corrupt; they are listed in the ledger."))
-    return said
-
-
 def pair_of(summary: Summary, metric: str, a: str, b: str) -> dict[str, Any]:
     """The pair's row, turned so that ``a`` comes first."""
     for row in summary["pairs"][metric]:
@@ -342,8 +271,3 @@ def _unit(shown: Metric) -> str:
 
 def _scaled(value: float | None, shown: Metric, digits: int) -> str:
     return numbers.fixed(None if value is None else value * shown.scale, digits)
-
-
-def _cut(reason: str, limit: int = 160) -> str:
-    line = " ".join(reason.split())
-    return line if len(line) <= limit else line[: limit - 1] + "…"

@@ -73,8 +73,8 @@ class Document:
         self.blocks.append({"type": "lead", "label": label, "spans": spans_of(joined)})
 
     def table(self, table: Table | None) -> None:
-        """A table, here and as files; nothing for one without rows."""
-        if table is None or not table.rows:
+        """A table, here and as files; nothing for one without rows or numbers."""
+        if table is None or not table.rows or len(table.header) < 2:
             return
         write_table(table, self.folder / "tables")
         self.blocks.append(

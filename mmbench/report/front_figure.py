@@ -13,7 +13,7 @@ from mmbench.report.answer import Summary
 from mmbench.report.catalogue import describe, ends
 from mmbench.report.style import TEXT_WIDTH, Look, drawing, legend_above, save
 
-_UNITS = {"s": (1e3, "ms"), "bytes": (2**-20, "MiB"), "": (1.0, "")}
+_UNITS = {"s": (1e3, "ms"), "bytes": (2**-20, "MiB"), "flops": (1e-12, "10¹²"), "count": (1e-6, "millions")}
 
 
 def draw_fronts(summary: Summary, found: dict[str, Look], folder: Path) -> Path | None:
@@ -69,9 +69,11 @@ def _draw(panel: Axes, front: dict[str, Any], found: dict[str, Look]) -> list[di
     steps.sort()
     panel.step([x for x, _ in steps], [y for _, y in steps], where="post", color="#BBBBBB", linewidth=0.9, zorder=0)
     panel.set_title(shown.label)
-    panel.set_xlabel(f"{front['label']} ({unit})" if unit else front["label"])
+    panel.set_xlabel(f"{front['label']} ({unit})")
     panel.margins(0.15)
-    panel.set_xlim(left=0)
+    costs = [row["cost"] for row in front["rows"]]
+    if min(costs) < max(costs) / 2:
+        panel.set_xlim(left=0)  # systems that cost much the same would stand in one line on an axis from 0
     panel.locator_params(axis="x", nbins=4)
     panel.grid()
     panel.set_axisbelow(True)

@@ -34,7 +34,7 @@ def fronts(run: RunData, scores: pd.DataFrame, results: dict[str, Any]) -> list[
     """Rows of ``stats.pareto_front`` by metric and cost: each task's latency, then the first metric's other costs.
 
     A cost in which no system is more than 1% from another orders nothing, and is left out. Each entry: metric, cost,
-    label, unit ("s", "bytes" or ""), rows [{system, cost, mean, ci_low, ci_high, on_front, dominated_by,
+    label, unit ("s", "bytes", "flops" or "count"), rows [{system, cost, mean, ci_low, ci_high, on_front, dominated_by,
     surely_dominated_by, front_probability, and for latencies cost_p95}].
     """
     measured = [metric for metric in HEADLINES if any(metric in results.get(name, {}) for name in run.systems)]
@@ -73,7 +73,7 @@ def _front(
     if len(known) < 1:
         return []
     rows = pareto_front(chosen, known, metric, higher_is_better=describe(metric).higher_is_better)
-    unit = "s" if key.endswith("_s") else "bytes" if key.endswith("_bytes") else ""
+    unit = {"flops": "flops", "parameters_total": "count", "peak_memory_bytes": "bytes"}.get(key, "s")
     return [{"metric": metric, "cost": key, "label": label, "unit": unit, "rows": rows.to_dict("records")}]
 
 

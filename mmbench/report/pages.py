@@ -5,6 +5,7 @@ from pathlib import Path
 from mmbench.report import answer, cost_figures, ledger_tables, score_figures, score_tables
 from mmbench.report.answer import Summary
 from mmbench.report.catalogue import HEADLINES, describe
+from mmbench.report.cautions import cautions, incomplete
 from mmbench.report.document import Document
 from mmbench.report.front_figure import draw_fronts
 from mmbench.report.fronts import fronts_table
@@ -42,7 +43,7 @@ def _first_page(document: Document) -> None:
     document.lead("Answer", [answer.verdict(summary), looks_sentence(summary["looks"])])
     for item in joining_notes(document.run):
         document.notice(item)
-    for item in answer.incomplete(summary):
+    for item in incomplete(summary):
         document.notice(item)
     for label, said in answer.sentences(summary):
         document.lead(label, said)
@@ -59,7 +60,7 @@ def _first_page(document: Document) -> None:
         document.paragraph(item, small=True)
     document.paragraph(_shared(document.run), small=True)
     document.lead("Not to be concluded", [])
-    document.bullets(answer.cautions(summary), small=True)
+    document.bullets(cautions(summary), small=True)
 
 
 def _shared(run: RunData) -> Text:

@@ -129,7 +129,7 @@ def load_run(run_dir: Path) -> RunData:
         UserError: there is no such folder, it holds no cells, or one of its files is damaged.
     """
     files = RunFiles(run_dir)
-    if not run_dir.is_dir() or not files.cells_dir.is_dir():
+    if not run_dir.is_dir() or not (files.cells_dir.is_dir() or files.tuning.is_file()):
         raise UserError(f"'{run_dir}' is not the folder of a run: it needs a folder 'cells'; give runs/NAME")
     settings = _settings(files.comparison)
     run = RunData(
@@ -163,9 +163,16 @@ def _settings(path: Path) -> dict[str, Any]:
 
 
 def _cells(files: RunFiles, settings: dict[str, Any]) -> list[Cell]:
-    """All cells with a folder: systems as the settings order them, others, then the baselines; seeds rising."""
+    """All cells: systems as the settings order them, others, then the baselines; seeds rising.
+
+    A cell that the settings ask for and that has no folder is there too, as one that waits: no gap is silent.
+    """
     cells = [Cell(each.system, each.seed, _json(each.cell, {}), _log(each.log)) for each in files.cells()]
     listed = list(settings.get("systems") or {})
+    if cells or files.tuning.is_file():
+        there = {(cell.system, cell.seed) for cell in cells}
+        asked = [(name, int(seed)) for name in listed for seed in settings.get("seeds") or []]
+        cells += [Cell(name, seed, {"kind": "system"}) for name, seed in asked if (name, seed) not in there]
 
     def rank(cell: Cell) -> tuple[int, int, str, int]:
         if cell.system in listed:

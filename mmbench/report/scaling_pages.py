@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from mmbench.report import scaling_text
-from mmbench.report.answer import Summary, budget_words, incomplete
+from mmbench.report.answer import Summary, budget_words
+from mmbench.report.cautions import incomplete
 from mmbench.report.document import Document
 from mmbench.report.numbers import join
 from mmbench.report.pages import comparison

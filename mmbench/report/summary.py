@@ -25,7 +25,7 @@ _SCORE_KEYS = ("mean", "sd", "n_seeds", "n_examples", "n_clusters", "covers")
 
 def build_summary(run: RunData) -> dict[str, Any]:
     """Means, intervals, pairs and ledgers of a run, as plain JSON values (``null`` for what is not known)."""
-    scores = {split: with_derived(table, run.predictions) for split, table in run.scores.items()}
+    scores = {split: with_derived(_numbers(table), run.predictions) for split, table in run.scores.items()}
     results = {split: _results(table) for split, table in scores.items()}
     _add_corpus_scores(results["test"], run)
     systems: dict[str, Any] = {}
@@ -58,6 +58,7 @@ def build_summary(run: RunData) -> dict[str, Any]:
         "pairs": with_looks(all_pairs(scores["test"], run.systems, run.baselines), run.looks),
         "fronts": fronts(run, scores["test"], results["test"]),
         "matching": matching(run),
+        "no_numbers": no_numbers(run),
         "pretraining": run.pretraining,
         "latency": run.latency.get("rows", []),
         "command": run.command,
@@ -75,6 +76,19 @@ def study_summary(runs: list[RunData], summaries: list[dict[str, Any]]) -> dict[
     by_budget = {str(budget_of(run)): summary for run, summary in zip(runs, summaries, strict=True)}
     joined = [part for summary in summaries for part in summary["joined"]]
     return summaries[-1] | {"joined": joined, "scaling": study, "by_budget": by_budget}
+
+
+def _numbers(scores: pd.DataFrame) -> pd.DataFrame:
+    """The rows whose score is a number; an example without one counts as missing in that cell."""
+    return scores[np.isfinite(scores["score"].astype(float))]
+
+
+def no_numbers(run: RunData) -> list[dict[str, Any]]:
+    """Which cells have scores on the test split that are no numbers, and how many: [{system, seed, metric, scores}]."""
+    table = run.scores["test"]
+    wrong = table[~np.isfinite(table["score"].astype(float))]
+    counts = wrong.groupby(["system", "seed", "metric"], sort=False).size().rename("scores").reset_index()
+    return [{str(key): value for key, value in row.items()} for row in counts.to_dict("records")]
 
 
 def with_derived(scores: pd.DataFrame, predictions: pd.DataFrame) -> pd.DataFrame:

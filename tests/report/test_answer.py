@@ -5,6 +5,7 @@ import copy
 import pytest
 
 from mmbench.report import answer
+from mmbench.report.cautions import cautions, incomplete
 from mmbench.report.run_data import load_run
 from mmbench.report.summary import build_summary
 from mmbench.report.text import plain
@@ -55,7 +56,7 @@ def test_one_seed_is_said_in_every_sentence(make_run):
     summary = build_summary(load_run(make_run(seeds=1, images=20)))
     for _, said in answer.sentences(summary):
         assert all("over examples only" in plain(sentence) for sentence in said)
-    assert any("One seed" in plain(caution) for caution in answer.cautions(summary))
+    assert any("One seed" in plain(caution) for caution in cautions(summary))
 
 
 def test_a_system_that_does_not_beat_blind_is_named(summary):
@@ -104,7 +105,7 @@ def test_a_tie_with_the_best_is_not_called_a_tie_of_all(summary):
 
 def test_failed_cells_and_set_aside_images_are_counted(make_run):
     summary = build_summary(load_run(make_run(failed=[("hybrid", 1)], waiting=[("unified", 2)], images=12)))
-    said = " ".join(plain(item) for item in answer.incomplete(summary))
+    said = " ".join(plain(item) for item in incomplete(summary))
     assert "Failed: hybrid, seed 1: out of memory" in said
     assert "Not finished: unified seed 2" in said and "2 images were set aside" in said
 

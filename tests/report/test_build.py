@@ -30,7 +30,7 @@ def test_a_pdf_a_summary_and_every_format(built, run_dir):
         f"{n}.{e}" for n in ("scores", "pairs_cider_d", "matching", "ledger_cost") for e in ("md", "csv", "tex")
     } <= tables
     figures = {path.name for path in (reports / "run" / "figures").iterdir()}
-    names = ("pairs", "quality_latency", "latency_tokens", "learning_curves", "kinds_vqa_accuracy")
+    names = ("pairs", "quality_cost", "latency_tokens", "learning_curves", "kinds_vqa_accuracy")
     assert figures == {f"{name}.{ending}" for name in names for ending in ("svg", "pdf", "csv")}
 
 

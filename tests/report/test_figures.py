@@ -1,17 +1,12 @@
-"""What the figures are drawn from: the Pareto front, curves at shares of the budget, fixed looks, short names."""
+"""What the figures are drawn from: curves at shares of the budget, fixed looks, short names."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from mmbench.report.cost_figures import _curve, pareto
+from mmbench.report.cost_figures import _curve
 from mmbench.report.run_data import load_run
 from mmbench.report.style import looks, short_names
-
-
-def test_the_front_is_what_nothing_beats():
-    places = {"fast": (1.0, 50.0), "good": (3.0, 70.0), "worse": (3.5, 69.0), "twin": (3.0, 70.0), "slow": (2.0, 45.0)}
-    assert pareto(places) == ["fast", "good", "twin"]
 
 
 def test_a_curve_is_the_mean_and_the_span_of_the_seeds(make_run):
