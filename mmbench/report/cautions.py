@@ -63,10 +63,13 @@ def incomplete(summary: Summary) -> list[Text]:
     """Cells that failed or have not finished, and images that were set aside."""
     said = []
     for name, content in summary["systems"].items():
+        seeds: dict[str, list[str]] = {}
         for seed, cell in content["cells"].items():
             if cell["status"] == "failed":
-                reason = cell["reason"] or "no reason was left"
-                said.append(text(bold("Failed: "), system(name), f", seed {seed}: {_cut(reason)}"))
+                seeds.setdefault(_cut(cell["reason"] or "no reason was left"), []).append(seed)
+        for reason, which in seeds.items():
+            words = f", seed{'s' * (len(which) > 1)} {numbers.join(which)}: {reason}"
+            said.append(text(bold("Failed: "), system(name), words))
     waiting = [
         f"{name} seed {seed}"
         for name, content in summary["systems"].items()

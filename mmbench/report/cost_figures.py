@@ -33,7 +33,7 @@ def draw_latency(summary: Summary, found: dict[str, Look], folder: Path) -> Path
     systems = [name for name in names_of(summary, "system") if name in set(records["system"])]
     if not systems:
         return None
-    with drawing():
+    with drawing(systems):
         height = 1.9
         figure = Figure(figsize=(TEXT_WIDTH, height), layout="constrained")
         panels = figure.subplots(1, 2 * len(batches), squeeze=False)[0]
@@ -69,7 +69,7 @@ def draw_curves(run: RunData, found: dict[str, Look], folder: Path) -> Path | No
         return None
     num_rows = -(-len(curves) // 2)
     records: list[pd.DataFrame] = []
-    with drawing():
+    with drawing(found):
         height = 2.1 * num_rows
         figure = Figure(figsize=(TEXT_WIDTH, height), layout="constrained")
         panels = figure.subplots(num_rows, 2, squeeze=False).flat

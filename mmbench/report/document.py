@@ -58,7 +58,9 @@ class Document:
 
     def paragraph(self, content: Text, small: bool = False) -> None:
         """Running text."""
-        self.blocks.append({"type": "paragraph", "spans": spans_of(content), "small": small})
+        # What introduces a section stays with what follows.
+        sticky = bool(self.blocks) and self.blocks[-1]["type"] == "heading"
+        self.blocks.append({"type": "paragraph", "spans": spans_of(content), "small": small, "sticky": sticky})
 
     def bullets(self, items: list[Text], small: bool = False) -> None:
         """A list of points."""

@@ -9,7 +9,7 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
 from mmbench.report import numbers
-from mmbench.report.answer import Summary
+from mmbench.report.answer import MANY, Summary
 from mmbench.report.catalogue import describe, ends
 from mmbench.report.style import TEXT_WIDTH, Look, drawing, legend_above, save
 
@@ -24,7 +24,7 @@ def draw_fronts(summary: Summary, found: dict[str, Look], folder: Path) -> Path 
     columns = min(3, len(fronts))
     num_rows = -(-len(fronts) // columns)
     records: list[dict[str, Any]] = []
-    with drawing():
+    with drawing(found):
         figure = Figure(figsize=(TEXT_WIDTH, 2.1 * num_rows), layout="constrained")
         panels = list(figure.subplots(num_rows, columns, squeeze=False).flat)
         for panel, front in zip(panels, fronts, strict=False):
@@ -54,7 +54,7 @@ def _draw(panel: Axes, front: dict[str, Any], found: dict[str, Look]) -> list[di
         panel.plot(
             x, y, look.mark, color=look.colour, markerfacecolor=to_rgba(look.colour, fullness), markersize=6, zorder=4
         )
-        if probability is not None and 0.01 <= probability <= 0.99:
+        if len(front["rows"]) <= MANY and probability is not None and 0.01 <= probability <= 0.99:
             words = numbers.percent(probability, 0)
             panel.annotate(words, (x, y), xytext=(4, 4), textcoords="offset points", fontsize=6.5, color=look.colour)
         if row["on_front"]:

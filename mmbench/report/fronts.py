@@ -10,7 +10,6 @@ from mmbench.report.answer import Summary, names_of
 from mmbench.report.catalogue import HEADLINES, describe
 from mmbench.report.matching import TOLERANCE, mean_of
 from mmbench.report.run_data import RunData
-from mmbench.report.style import short_names
 from mmbench.report.tables import Row, Table, TableCell
 from mmbench.stats import pareto_front
 
@@ -82,21 +81,20 @@ def _is_number(value: Any) -> bool:
 
 
 def fronts_table(summary: Summary) -> Table | None:
-    """A row a system, a column a front: whether it is on it, how probably, and who beats it otherwise."""
+    """A row a system, a column a front: whether it is on it, how probably, and by how many it is beaten."""
     names = names_of(summary, "system")
     if not summary["fronts"] or len(names) < 2:
         return None
-    short = short_names(names, 18)
     rows: list[Row] = []
     for name in names:
         row: Row = [TableCell(name, style="system")]
         for front in summary["fronts"]:
             entry = next((each for each in front["rows"] if each["system"] == name), None)
-            row.append(_entry(entry, short))
+            row.append(_entry(entry))
         rows.append(row)
     title = (
         "Pareto fronts: whether no other system is at least as good and as cheap; below, how often that stays so when "
-        "seeds and images are drawn anew, or who beats it (‡: the score's difference can be told apart)."
+        "seeds and images are drawn anew, and how many others beat it (‡: one with a score that can be told apart)."
     )
     groups = [("", 1), *((describe(front["metric"]).short, 1) for front in summary["fronts"])]
     header = ["System", *(front["label"] for front in summary["fronts"])]
@@ -108,15 +106,14 @@ def fronts_table(summary: Summary) -> Table | None:
     return Table("fronts", title, header, rows, groups=groups, data=pd.DataFrame(records), size=7.5)
 
 
-def _entry(entry: dict[str, Any] | None, short: dict[str, str]) -> TableCell:
+def _entry(entry: dict[str, Any] | None) -> TableCell:
     if entry is None:
         return TableCell("no score or cost", style="muted")
     probability = numbers.percent(entry["front_probability"], 0)
     if entry["on_front"]:
         return TableCell("on the front", probability if entry["front_probability"] is not None else "not known", "bold")
-    by = [short[name] + ("‡" if name in entry["surely_dominated_by"] else "") for name in entry["dominated_by"]]
-    more = f" and {len(by) - 1} more" if len(by) > 1 else ""
-    return TableCell("dominated", f"{probability}; by {by[0]}{more}")
+    sure = " ‡" if entry["surely_dominated_by"] else ""
+    return TableCell("dominated", f"{probability}, by {len(entry['dominated_by'])}{sure}")
 
 
 def _flat(row: dict[str, Any]) -> dict[str, Any]:

@@ -112,7 +112,8 @@ def _cost(document: Document) -> None:
     document.figure(
         draw_fronts(summary, document.looks, folder),
         "Quality against cost; latencies at batch 1. The grey line joins the systems that no other one beats in both. "
-        "A mark is as full as its system is probably one of them (the percentage), with seeds and images drawn anew. "
+        "A mark is as full as its system is probably one of them (the percentage, where there is room), with seeds and "
+        "images drawn anew. "
         "Bars: 95% interval of the score, and up to the 95th percentile of a time.",
     )
     document.table(fronts_table(summary))

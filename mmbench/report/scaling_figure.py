@@ -25,7 +25,7 @@ def draw_scaling(summary: Summary, found: dict[str, Look], folder: Path) -> Path
     columns = 2 if len(shown) in (2, 4) else min(3, len(shown))
     num_rows = -(-len(shown) // columns)
     records: list[pd.DataFrame] = []
-    with drawing():
+    with drawing(found):
         figure = Figure(figsize=(TEXT_WIDTH, 2.3 * num_rows), layout="constrained")
         panels = list(figure.subplots(num_rows, columns, squeeze=False).flat)
         used: dict[str, None] = {}

@@ -32,7 +32,7 @@ def draw_pairs(summary: Summary, folder: Path) -> Path | None:
     short = short_names(systems, 18)
     labels = [f"{short[a]} {numbers.MINUS} {short[b]}" for a, b in pairs]
     records: list[dict[str, Any]] = []
-    with drawing():
+    with drawing(systems):
         figure = Figure(figsize=(TEXT_WIDTH, 0.75 + 0.2 * len(pairs)), layout=ConstrainedLayoutEngine(wspace=0.08))
         panels = figure.subplots(1, len(metrics), sharey=True, squeeze=False)[0]
         for panel, metric in zip(panels, metrics, strict=True):
@@ -75,7 +75,7 @@ def draw_kinds(summary: Summary, base: str, found: dict[str, Look], folder: Path
     blind = _kinds(summary, "blind", prefix) if "blind" in summary["systems"] else {}
     records = []
     spacing = 0.7 / max(len(systems), 1)
-    with drawing():
+    with drawing([*systems, *kinds]):
         height = 0.6 + len(kinds) * max(0.3, 0.07 * len(systems) + 0.1)
         figure = Figure(figsize=(TEXT_WIDTH, height), layout="constrained")
         panel = figure.subplots()

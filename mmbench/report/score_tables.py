@@ -171,13 +171,18 @@ def latency_table(summary: Summary) -> Table | None:
     rows_in = pd.DataFrame(summary["latency"])
     if rows_in.empty:
         return None
-    measures = [m for m in LATENCY if m in set(rows_in["measure"])]
+    shown = rows_in
+    title = "Latency: median, and below it the 95th percentile. Pixels: side of the image; tokens: of the image."
+    if shown["system"].nunique() > _MOST_SYSTEMS:
+        shown = shown[shown["image_size"] == shown["image_size"].min()]
+        title += " Larger images are in the CSV file."
+    measures = [m for m in LATENCY if m in set(shown["measure"])]
     rows: list[Row] = []
     rules: list[int] = []
     order = {name: number for number, name in enumerate(summary["systems"])}
-    sizes = rows_in[["batch_size", "image_size"]].drop_duplicates().sort_values(["batch_size", "image_size"])
+    sizes = shown[["batch_size", "image_size"]].drop_duplicates().sort_values(["batch_size", "image_size"])
     for batch_size, image_size in sizes.itertuples(index=False):
-        group = rows_in[(rows_in["batch_size"] == batch_size) & (rows_in["image_size"] == image_size)]
+        group = shown[(shown["batch_size"] == batch_size) & (shown["image_size"] == image_size)]
         rules.append(len(rows))
         for name in sorted(group["system"].unique(), key=lambda name: order.get(name, len(order))):
             own = group[group["system"] == name]
@@ -189,10 +194,11 @@ def latency_table(summary: Summary) -> Table | None:
             row.append(TableCell(numbers.memory(peaks.max()) if len(peaks) else numbers.DASH))
             rows.append(row)
     header = ["System", "Batch", "Pixels", "Tokens", *(LATENCY[m] for m in measures), "Peak memory"]
-    title = "Latency: median, and below it the 95th percentile. Pixels: side of the image; tokens: of the image."
     return Table("latency", title, header, rows, rules=rules, data=rows_in, size=7.5)
 
 
+_MOST_SYSTEMS = 5
+"""More systems than this are timed in the table at the smallest image only."""
 _MOST_PAIRS = 15
 _PAIR_WIDTHS = [0.9, 1.6, 0.9, 0.8, 1.1, 1.1, 1.35]
 LATENCY = {

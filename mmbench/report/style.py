@@ -1,6 +1,6 @@
 """How figures look, and which colour and mark each system has throughout a report."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from mmbench.report.escaping import visible, write_csv
+from mmbench.report.fonts import drawing_families
 
 TEXT_WIDTH = 6.5
 """Width of the page's text in inches."""
@@ -46,10 +47,14 @@ def looks(systems: list[str], baselines: list[str]) -> dict[str, Look]:
 
 
 @contextmanager
-def drawing() -> Iterator[None]:
-    """matplotlib set up for the page: serif figures, thin axes, no mathematics read into labels."""
+def drawing(words: Iterable[str] = ()) -> Iterator[None]:
+    """matplotlib set up for the page: serif figures, thin axes, no mathematics read into labels.
+
+    ``words``: names from users that the figure shows; fonts of this machine that have their characters are added.
+    """
+    more = drawing_families("".join(sorted({char for name in words for char in name})))
     options: Any = {
-        "font.family": ["STIXGeneral", "DejaVu Sans"],
+        "font.family": ["STIXGeneral", "DejaVu Sans", *more],
         "font.size": 8.5,
         "axes.labelsize": 8.5,
         "axes.titlesize": 9,
