@@ -5,11 +5,12 @@ to the parent that began it and is continued by that parent's run; one whose par
 again by whoever comes first.
 """
 
+import contextlib
 import inspect
 import logging
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
@@ -234,6 +235,22 @@ def open_storage(url: str, grace_s: int = _GRACE_S) -> RDBStorage:
         raise UserError(f"the storage '{shown}' needs a package that is not installed: {_line(error)}") from None
     except sqlalchemy.exc.SQLAlchemyError as error:
         raise UserError(f"the storage '{shown}' does not answer: {_line(error)}") from None
+
+
+@contextlib.contextmanager
+def answering(storage: RDBStorage) -> Iterator[None]:
+    """What is done with a storage that may go away meanwhile.
+
+    Raises:
+        UserError: it has.
+    """
+    try:
+        yield
+    except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
+        shown = without_password(storage.url)
+        raise UserError(
+            f"the storage '{shown}' does not answer any more ({_line(error)}): the same command continues"
+        ) from None
 
 
 def quiet_optuna() -> None:

@@ -62,14 +62,14 @@ class Search:
         self._display, self._note = display, note
         self._running: dict[int, _Running] = {}
         self._beat_at_s = 0.0
-        opened = open_storage(storage or f"sqlite:///{run.study}")
+        self._storage = open_storage(storage or f"sqlite:///{run.study}")
         share = settings.training.validation_share
         self.studies: dict[str, Study] = {}
         for system in systems:
             space = space_of(settings.tuning.space, settings, system)
             if space:
                 self.studies[system] = Study(
-                    opened,
+                    self._storage,
                     study_name(run, settings, system, budget),
                     space,
                     current_values(settings, space),
@@ -80,7 +80,17 @@ class Search:
                 )
 
     def run(self, processes: Processes, num_slots: int) -> None:
-        """Run trials until every study has its number; those of other processes are waited for."""
+        """Run trials until every study has its number; those of other processes are waited for.
+
+        Raises:
+            UserError: the storage does not answer any more.
+        """
+        from mmbench.harness.study import answering
+
+        with answering(self._storage):
+            self._run(processes, num_slots)
+
+    def _run(self, processes: Processes, num_slots: int) -> None:
         interrupted = [(system, asked) for system, study in self.studies.items() for asked in study.mine()]
         self._forget_lost()
         self._display.plan_trials(self.files.trials(), self.settings.tuning.trials * len(self.studies))
