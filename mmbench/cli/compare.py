@@ -16,6 +16,7 @@ from mmbench.cli.options import (
     existing_run,
     settings_of,
     space_override,
+    study_name,
     study_of,
     writable_folder,
 )
@@ -91,6 +92,7 @@ def run(arguments: Namespace) -> int:
 
     from mmbench.harness.compare import run_comparison
 
+    roots: list[Path] = []
     for settings in runs:
         try:
             files = run_comparison(
@@ -101,12 +103,15 @@ def run(arguments: Namespace) -> int:
                 resume=arguments.resume is not None,
             )
             print(f"Run: {files.root}")
-            if reports_dir is not None:
+            roots.append(files.root)
+            if reports_dir is not None and len(runs) == 1:
                 _report(files.root, reports_dir)
         except KeyboardInterrupt:
             again = arguments.command_line if len(runs) > 1 else continuing(settings.name, arguments)
             print(f"\nmmbench: interrupted; continue with: {again}", file=sys.stderr)
             return 130
+    if reports_dir is not None and len(runs) > 1:
+        _report_of_study(roots, study_name(runs[0]), reports_dir)
     return 0
 
 
@@ -179,3 +184,9 @@ def _report(root: Path, reports_dir: Path) -> None:
     pdf = build_report(root, reports_dir)
     print_results(root / "summary.json")
     print(f"Report: {pdf}")
+
+
+def _report_of_study(roots: list[Path], name: str, reports_dir: Path) -> None:
+    from mmbench.report.build import build_report
+
+    print(f"Report: {build_report(roots, reports_dir, name=name)}")

@@ -99,8 +99,12 @@ def study_of(arguments: Namespace, settings_for: "Callable[[Namespace], Settings
     written = [] if arguments.budget is None else parse_budgets(arguments.budget)
     if len(written) < 2:
         return [settings_for(arguments)]
-    runs = [settings_for(Namespace(**vars(arguments) | {"budget": amount})) for amount in written]
-    for settings, amount in zip(runs, written, strict=True):
+    runs = []
+    for amount in written:
+        one = arguments.clone()
+        one.budget = amount
+        settings = settings_for(one)
+        runs.append(settings)
         if settings.budget != amount:
             raise UserError(f"--set budget={settings.budget} and several amounts of --budget are given; leave one out")
         if settings.name == default_name(settings):
@@ -118,6 +122,13 @@ def space_override(space: str | None) -> str:
     from mmbench.config.space import read_space
 
     return f"tuning.space={json.dumps(read_space(space or 'default'))}"
+
+
+def study_name(settings: "Settings") -> str:
+    """The name that the runs of a study have in common, from the settings of one of them."""
+    from mmbench.config.budget import parse_budget
+
+    return settings.name.removesuffix(f"-{parse_budget(settings.budget)}")
 
 
 def writable_folder(text: str) -> Path:

@@ -94,28 +94,28 @@ def _print_matching(plan: Plan, settings: Settings, console: Console) -> None:
         console.print("Parameters are not matched: --match params, trainable or active does that.", markup=False)
     names = list(dict.fromkeys(one.system for one in plan.systems))
     table = result_table(["compared", "budget", *names, "difference", ""])
-    for budget in dict.fromkeys(one.budget for one in plan.systems):
+    budgets = list(dict.fromkeys(one.budget for one in plan.systems))
+    for budget in budgets:
         under = [one for one in plan.systems if one.budget == budget]
-        for label, values in _quantities(under).items():
-            low, high = min(values), max(values)
-            difference = high / low - 1 if low else 0.0
+        parameters = {f"{key} parameters": [one.parameters[key] for one in under] for key in under[0].parameters}
+        quantities = (parameters if budget == budgets[0] else {}) | _bought_by(under)
+        for label, values in quantities.items():
+            difference = max(values) / max(1, min(values)) - 1
             shown = [numbers.power(v) if label == "FLOPs" else numbers.count(v) for v in values]
-            table.add_row(label, str(budget), *shown, f"{difference:.1%}", "▲" if difference > TOLERANCE else "")
+            of = "" if label in parameters else str(budget)
+            table.add_row(label, of, *shown, f"{difference:.1%}", "▲" if difference > TOLERANCE else "")
     console.print(table)
     console.print(f"▲ the largest is more than {TOLERANCE:.0%} above the smallest.", highlight=False)
 
 
-def _quantities(under: list[SystemPlan]) -> dict[str, list[float]]:
-    """Label -> the value of each system."""
-    found: dict[str, list[float]] = {
-        f"{key} parameters": [one.parameters[key] for one in under] for key in ("total", "trainable", "active")
-    }
+def _bought_by(under: list[SystemPlan]) -> dict[str, list[float]]:
+    """Label -> what the budget buys each system."""
     spent = [one.spent for one in under if one.spent is not None]
-    if spent:
-        found |= {
-            "budget spent": [meter.spent(under[0].budget.unit) for meter in spent],
-            "steps": [meter.steps for meter in spent],
-            "samples": [meter.samples for meter in spent],
-            "FLOPs": [meter.flops for meter in spent],
-        }
-    return found
+    if not spent:
+        return {}
+    return {
+        "steps": [meter.steps for meter in spent],
+        "samples": [meter.samples for meter in spent],
+        "tokens": [meter.tokens for meter in spent],
+        "FLOPs": [meter.flops for meter in spent],
+    }

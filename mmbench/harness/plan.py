@@ -14,11 +14,11 @@ from torch import Tensor
 from mmbench.config.budget import Budget, parse_budget
 from mmbench.config.model import SystemSettings
 from mmbench.config.settings import Settings
-from mmbench.data.batch import Batch
+from mmbench.data.batch import IGNORED, Batch
 from mmbench.data.datamodule import MultimodalDataModule
 from mmbench.families.family import Family
 from mmbench.harness.flops import count_step_flops
-from mmbench.harness.foresight import StageForesight, StepSizes, foresee
+from mmbench.harness.foresight import StageForesight, StepSizes, foresee, shape_of
 from mmbench.harness.matching import Matched, match_parameters, trainable_parameters, with_widths
 from mmbench.harness.meter import Meter
 from mmbench.harness.opened import cache_dir
@@ -140,6 +140,8 @@ class _OneSystem:
         self.name, self.system, self.sizes, self.device, self.precision = name, system, sizes, device, precision
         self.base_bytes = _resident_bytes() if device.type == "cpu" else 0
         self.family = family.to(device)
+        self.counted: dict[tuple[int, str], tuple[float, int]] = {}
+        self.flops_of_a_prediction: dict[int, float] = {}
 
     def under(self, budgets: list[Budget], probe: bool) -> Iterator[SystemPlan]:
         """The plan under each budget."""
@@ -167,13 +169,26 @@ class _OneSystem:
             )
 
     def _flops(self, stage: int, batch: Batch) -> float:
+        """Counted once for each shape: beyond that only the number of predicted tokens matters, and linearly."""
+        shape, predicted = (stage, shape_of(batch)), int((batch.labels != IGNORED).sum())
+        if shape not in self.counted:
+            self.counted[shape] = self._count(stage, batch), predicted
+        flops, then_predicted = self.counted[shape]
+        if predicted != then_predicted and stage not in self.flops_of_a_prediction:
+            one_less = batch.labels.clone()
+            one_less.view(-1)[int((one_less.view(-1) != IGNORED).nonzero()[0])] = IGNORED
+            less = self._count(stage, replace(batch, labels=one_less))
+            self.flops_of_a_prediction[stage] = self._count(stage, batch) - less
+        return flops + (predicted - then_predicted) * self.flops_of_a_prediction.get(stage, 0.0)
+
+    def _count(self, stage: int, batch: Batch) -> float:
         self.family.freeze_all_but(self.system.stages[stage].train)
         return count_step_flops(self.family, batch.to(self.device))
 
     def _seconds_per_flop(self, stage: int) -> float:
         """Of a whole step, optimiser included, on the first micro-batch."""
         batch = self.sizes.batch(0, 0).to(self.device)
-        flops = self._flops(stage, batch)
+        flops = self._count(stage, batch)
         seconds = time_step(self.family, batch, self.precision, self.device, self.family.configure_optimizers())
         return seconds / flops
 
