@@ -15,6 +15,7 @@ from mmbench.config.space import check_tuning
 from mmbench.harness import tasks
 from mmbench.harness.added_seeds import in_words, seeds_begun, seeds_of_looks
 from mmbench.harness.environment import describe_environment
+from mmbench.harness.objective import check_metric
 from mmbench.harness.processes import Outcome, Processes, Task
 from mmbench.harness.progress import ComparisonDisplay
 from mmbench.harness.run_files import CellFiles, RunFiles, read_json, write_json
@@ -48,6 +49,7 @@ def run_comparison(
     check_tracking_uri(tracking_uri(settings.tracking.uri, run.runs_dir))
     if settings.tuning.trials:
         check_tuning(settings, compared=True)
+        check_metric(settings.tuning.metric)
     with locked(run):
         claim(run, settings, command)
         return Comparison(run, settings, jobs).run()

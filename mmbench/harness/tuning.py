@@ -143,10 +143,14 @@ class Search:
                 return
 
     def _begin(self, files: TrialFiles, asked: "Asked") -> None:
+        seed = self.settings.tuning.training_seed
+        content = {"number": asked.number, "seed": seed, "budget": self.budget, "values": asked.values}
         if not files.trial.exists():
-            seed = self.settings.tuning.training_seed
-            content = {"number": asked.number, "seed": seed, "budget": self.budget, "values": asked.values}
             write_json(files.trial, content)
+        elif read_json(files.trial) != content:
+            raise UserError(
+                f"'{files.root}' holds a trial of another study, perhaps of another --storage: give another --name"
+            )
         self._display.add(files)
 
     def _watch(self) -> None:

@@ -82,8 +82,10 @@ def cell_parameters(run: RunFiles, cell: CellFiles) -> dict[str, str]:
     system = (read_settings(run).get("systems") or {}).get(cell.system) or {}
     if isinstance(cell, TrialFiles):
         kept |= {"trial": cell.number, "budget": read_json(cell.trial)["budget"]}
-    # Where a search has found values for the system, or a trial tries some, they stand apart from what was asked for.
-    return flatten({"system": cell.system, "seed": cell.seed, **kept, **system, "tuned": content.get("values") or {}})
+    if content.get("values"):
+        # What a search has found for the system, or a trial tries, stands apart from what was asked for.
+        kept["tuned"] = content["values"]
+    return flatten({"system": cell.system, "seed": cell.seed, **kept, **system})
 
 
 def parent_parameters(run: RunFiles) -> dict[str, dict[str, str]]:
