@@ -114,6 +114,8 @@ def sentences(summary: Summary) -> list[tuple[str, list[Text]]]:
         else:
             said = [pair_sentence(summary, metric, order[0], order[-1])]
             said.append(text(f"Of the {len(pairs)} pairs of systems {len(sure)} can be told apart."))
+        alike = [pair for pair in pairs if len(order) > 2 and not sure and _same(pair_of(summary, metric, *pair))]
+        said += [pair_sentence(summary, metric, *pair) for pair in alike[:MANY]]
         without = [name for name in names_of(summary, "system") if name not in order]
         said += [text(system(name), " has no such score.") for name in without[:MANY]]
         if len(without) > MANY:
@@ -134,8 +136,9 @@ def pair_sentence(summary: Summary, metric: str, a: str, b: str) -> Text:
     if pair["ci_low"] is None:
         return text(system(a), " and ", system(b), " share no seed or too few images to be compared.")
     if _same(pair):
+        over = " (one seed, over examples only)" if pair["covers"] == "examples only" else ""
         return text(
-            system(a), " and ", system(b), " have the same score on every example: they differ in nothing here."
+            system(a), " and ", system(b), f" have the same score on every example{over}: nothing tells them apart."
         )
     size, words, digits = _size_and_interval(pair, shown)
     if pair["distinguishable"]:
@@ -155,7 +158,7 @@ def _none_sure(summary: Summary, metric: str, order: list[str]) -> Text:
     if _same(pair):
         if len(order) == 2:
             return pair_sentence(summary, metric, *order)
-        return text("All systems have the same mean score, and the first and the last the same on every example.")
+        return text("All systems have the same mean score.")
     size, words, digits = _size_and_interval(pair, shown)
     start = text("No two can be told apart. ") if len(order) > 2 else text("Not distinguishable. ")
     words = f"{size}{_unit(shown)} ({words}, {sure_words(pair)}); "

@@ -8,6 +8,7 @@ import pandas as pd
 
 from mmbench.config.budget import Budget, parse_budget
 from mmbench.config.errors import UserError
+from mmbench.report.numbers import join
 from mmbench.report.run_data import Cell, Part, RunData
 
 _SAME_SETTINGS = ("image_size", "data", "encoder", "language_model", "tokenizer", "training", "evaluation")
@@ -232,4 +233,4 @@ def _parts(run: RunData, number: int, owner: dict[tuple[str, int], int]) -> list
 
 
 def _names(runs: list[RunData]) -> str:
-    return ", ".join(f"'{run.name}'" for run in runs)
+    return join([f"'{run.name}'" for run in runs])

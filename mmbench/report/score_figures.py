@@ -10,6 +10,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from mmbench.report import numbers
 from mmbench.report.answer import Summary, names_of
 from mmbench.report.catalogue import HEADLINES, describe, ends
+from mmbench.report.fonts import is_right_to_left
 from mmbench.report.style import TEXT_WIDTH, Look, drawing, legend_above, save, short_names, shorten
 
 
@@ -30,7 +31,7 @@ def draw_pairs(summary: Summary, folder: Path) -> Path | None:
     if not pairs:
         return None
     short = short_names(systems, 18)
-    labels = [f"{short[a]} {numbers.MINUS} {short[b]}" for a, b in pairs]
+    labels = [_difference(short[a], short[b]) for a, b in pairs]
     records: list[dict[str, Any]] = []
     with drawing(systems):
         figure = Figure(figsize=(TEXT_WIDTH, 0.75 + 0.2 * len(pairs)), layout=ConstrainedLayoutEngine(wspace=0.08))
@@ -63,6 +64,13 @@ def draw_pairs(summary: Summary, folder: Path) -> Path | None:
             panel.spines["left"].set_visible(False)
         figure.supxlabel("difference in points, with 95% interval", fontsize=8.5)
         return save(figure, pd.DataFrame(records), folder, "pairs")
+
+
+def _difference(a: str, b: str) -> str:
+    """``a - b``, from left to right also where the names are of a script that is written from the right."""
+    if is_right_to_left(a) or is_right_to_left(b):
+        a, b = (f"\N{LEFT-TO-RIGHT MARK}\N{FIRST STRONG ISOLATE}{name}\N{POP DIRECTIONAL ISOLATE}" for name in (a, b))
+    return f"{a} {numbers.MINUS} {b}"
 
 
 def draw_kinds(summary: Summary, base: str, found: dict[str, Look], folder: Path) -> Path | None:

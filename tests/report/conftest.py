@@ -56,7 +56,7 @@ def write_run(
     if latency:
         write_latency(path, systems)
     write_examples(path, [*systems, *BASELINES], pictures, awkward)
-    write_settings(path, systems, images, questions, awkward)
+    write_settings(path, systems, seeds, images, questions, awkward)
     return path
 
 
@@ -228,10 +228,10 @@ def write_examples(path, systems, pictures, awkward):
     (path / "examples.json").write_text(json.dumps(examples))
 
 
-def write_settings(path, systems, images, questions, awkward):
+def write_settings(path, systems, seeds, images, questions, awkward):
     names = "".join(f"  {json.dumps(name)}: {{family: unified}}\n" for name in systems)
     (path / "comparison.yaml").write_text(
-        f"name: run\nscale: tiny\nsystems:\n{names}budget: 20000samples\nimage_size: 48\nseeds: [0, 1, 2]\n"
+        f"name: run\nscale: tiny\nsystems:\n{names}budget: 20000samples\nimage_size: 48\nseeds: {list(range(seeds))}\n"
         "baselines: [chance, majority, blind]\n"
     )
     (path / "command.txt").write_text(f"mmbench compare {' '.join(systems)} --seeds 3 --budget 20000samples\n")

@@ -1,0 +1,175 @@
+"""Runs become one report where their settings agree, and a line says what differs where they do not."""
+
+import json
+
+import pandas as pd
+import pytest
+import yaml
+
+from mmbench.config.errors import UserError
+from mmbench.report import build_report
+from mmbench.report.joining import join_runs
+from mmbench.report.run_data import load_run
+from mmbench.report.summary import build_summary, study_summary
+
+
+def change(path, **settings):
+    content = yaml.safe_load((path / "comparison.yaml").read_text())
+    (path / "comparison.yaml").write_text(yaml.safe_dump(content | settings, sort_keys=False))
+    return path
+
+
+def change_json(path, name, **values):
+    (path / name).write_text(json.dumps(json.loads((path / name).read_text()) | values))
+    return path
+
+
+@pytest.fixture
+def two(make_run):
+    return [make_run("first", systems=["unified"], images=8), make_run("second", systems=["hybrid"], images=8)]
+
+
+def joined(paths):
+    return join_runs([load_run(path) for path in paths], "both")
+
+
+def test_different_systems_at_one_budget_are_one_table(two, tmp_path):
+    (run,) = joined(two)
+    assert run.systems == ["unified", "hybrid"] and run.baselines == ["chance", "majority", "blind"]
+    summary = build_summary(run)
+    pairs = {(pair["system_a"], pair["system_b"]) for pair in summary["pairs"]["vqa_accuracy"]}
+    assert ("unified", "hybrid") in pairs and len(pairs) == 10
+    assert [(part["name"], part["systems"]) for part in summary["joined"]] == [
+        ("first", ["unified", "chance", "majority", "blind"]),
+        ("second", ["hybrid"]),
+    ]
+    blind = pd.read_parquet(two[0] / "scores.parquet").query("system == 'blind' and metric == 'vqa_accuracy'")
+    assert summary["systems"]["blind"]["metrics"]["vqa_accuracy"]["mean"] == pytest.approx(blind["score"].mean())
+    pdf = build_report(two, tmp_path / "reports")
+    assert pdf.name == "first+second.pdf"
+    written = json.loads((tmp_path / "reports" / "first+second" / "summary.json").read_text())
+    assert list(written["systems"])[:2] == ["unified", "hybrid"] and not (two[0] / "summary.json").exists()
+
+
+def test_examples_show_the_answers_of_all_runs(two):
+    (run,) = joined(two)
+    predictions = pd.read_parquet(two[1] / "predictions.parquet")
+    wanted = run.examples[1]
+    mine = predictions[(predictions["system"] == "hybrid") & (predictions["seed"] == 0)]
+    mine = mine[(mine["task"] == wanted["task"]) & (mine["example_id"] == wanted["example_id"])]
+    assert wanted["answers"].get("hybrid") == (mine["prediction"].iloc[0] if len(mine) else None)
+    assert "unified" in wanted["answers"]
+
+
+def test_further_seeds_of_a_system_join(make_run):
+    first = make_run("first", systems=["unified"], images=8, seeds=2)
+    second = change(make_run("second", systems=["unified"], images=8, seeds=4), seeds=[2, 3])
+    for seed in (0, 1):
+        folder = second / "cells" / "unified" / f"seed{seed}"
+        for file in folder.iterdir():
+            file.unlink()
+        folder.rmdir()
+    change(first, seeds=[0, 1])
+    (run,) = joined([first, second])
+    assert [cell.seed for cell in run.cells_of("unified")] == [0, 1, 2, 3]
+    rows = run.scores["test"].query("system == 'unified' and metric == 'cider_d'")
+    assert rows["seed"].nunique() == 4 and not rows.duplicated(["seed", "example_id"]).any()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda path: change_json(path, "data.json", fingerprint="ff" * 32), "the data's fingerprint differs"),
+        (lambda path: change_json(path, "data.json", tokenizer_hash="ff" * 32), "the tokenizer differs"),
+        (lambda path: change(path, image_size=64), r"image_size differs \(48 and 64\)"),
+        (lambda path: change(path, evaluation={"max_caption_tokens": 8}), "evaluation"),
+        (lambda path: change(path, training={"learning_rate": 0.1}), "training"),
+        (lambda path: change(path, budget="500steps"), "units samples and steps"),
+        (lambda path: change(path, budget="40000samples"), "no system was run with two of them"),
+        (lambda path: (path / "comparison.yaml").unlink(), "comparison.yaml|differs"),
+        (
+            lambda path: (path / "pretraining.json").write_text('[{"name": "encoder", "weights_hash": "00"}]'),
+            "weights of the encoder differs",
+        ),
+    ],
+)
+def test_what_differs_is_named(two, spoil, words):
+    spoil(two[1])
+    with pytest.raises(UserError, match=words) as caught:
+        joined(two)
+    assert "\n" not in str(caught.value)
+    assert "'first' and 'second'" in str(caught.value) or "comparison.yaml" in str(caught.value)
+
+
+def test_what_decides_no_number_may_differ(two):
+    change(two[0], evaluation={"batch_size": 8}, training={"log_every": 1}, name="a")
+    change(two[1], evaluation={"batch_size": 9}, training={"log_every": 2}, name="b")
+    assert len(joined(two)) == 1
+
+
+def test_a_cell_twice_and_a_run_twice(make_run):
+    first, second = make_run("first", images=6), make_run("second", images=6)
+    with pytest.raises(UserError, match="both have the cell of 'unified', seed 0, budget 20000samples"):
+        joined([first, second])
+    with pytest.raises(UserError, match="'first' is given twice"):
+        joined([first, first])
+
+
+def test_one_name_with_two_settings(two):
+    third = change(two[1], systems={"unified": {"family": "hybrid"}, "hybrid": {"family": "unified"}})
+    first = change(two[0], systems={"unified": {"family": "unified"}})
+    (third / "cells" / "unified" / "seed7").mkdir(parents=True)
+    (third / "cells" / "unified" / "seed7" / "cell.json").write_text('{"kind": "system", "status": "done"}')
+    with pytest.raises(UserError, match="the system 'unified' has other settings in each"):
+        joined([first, third])
+
+
+@pytest.fixture
+def study(make_run):
+    """Runs of two systems at three budgets, whose error falls as the budget to the power of -1/2 and -1."""
+    paths = []
+    for number, budget in enumerate((4000, 1000, 16000)):
+        path = change(make_run(f"b{number}", systems=["unified", "hybrid"], images=8), budget=f"{budget}samples")
+        scores = pd.read_parquet(path / "scores.parquet")
+        for system, coefficient, power in (("unified", 10.0, 0.5), ("hybrid", 400.0, 1.0)):
+            rows = (scores["system"] == system) & (scores["metric"] == "vqa_accuracy")
+            scores.loc[rows, "score"] = 1 - coefficient * budget**-power * (1 + 0.001 * scores.loc[rows, "seed"])
+        scores.to_parquet(path / "scores.parquet")
+        paths.append(path)
+    return paths
+
+
+def test_the_same_systems_at_several_budgets_are_a_study(study, tmp_path):
+    runs = joined(study)
+    assert [run.settings["budget"] for run in runs] == ["1000samples", "4000samples", "16000samples"]
+    summary = study_summary(runs, [build_summary(run) for run in runs])
+    found = summary["scaling"]["metrics"]["vqa_accuracy"]
+    assert {law["system"]: law["exponent"] for law in found["laws"]} == pytest.approx({"unified": 0.5, "hybrid": 1.0})
+    (crossing,) = found["crossings"]
+    assert crossing["crossing"] == pytest.approx(1600, rel=1e-3) and crossing["better_above"] == "hybrid"
+    assert list(summary["by_budget"]) == ["1000samples", "4000samples", "16000samples"]
+    assert json.loads(json.dumps(summary, allow_nan=False)) == summary
+    assert build_report(study, tmp_path, name="study") == tmp_path / "study.pdf"
+    names = {path.name for path in (tmp_path / "study" / "figures").iterdir()}
+    assert {"scaling.svg", "scaling.csv", "scaling.pdf"} <= names
+    assert {"scaling_laws.csv", "scaling_crossings.tex", "scaling_scores.md"} <= {
+        path.name for path in (tmp_path / "study" / "tables").iterdir()
+    }
+
+
+def test_a_study_says_what_is_missing(study):
+    scores = pd.read_parquet(study[0] / "scores.parquet")
+    scores = scores[~((scores["system"] == "hybrid") & (scores["seed"] == 2))]
+    perfect = (scores["system"] == "unified") & (scores["metric"] == "vqa_accuracy") & (scores["seed"] == 1)
+    scores.loc[perfect, "score"] = 1.0
+    scores.to_parquet(study[0] / "scores.parquet")
+    runs = joined(study)
+    notes = study_summary(runs, [build_summary(run) for run in runs])["scaling"]["metrics"]["vqa_accuracy"]["notes"]
+    assert any("hybrid has 2 of 3 seeds at 4000" in note for note in notes)
+    assert any("no law for unified: at one budget it makes no error at all" in note for note in notes)
+
+
+def test_names_that_are_no_folder(two, tmp_path):
+    for name in ("a/b", ".hidden", ".."):
+        with pytest.raises(UserError, match="the report's name is"):
+            build_report(two, tmp_path, name=name)
