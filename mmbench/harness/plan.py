@@ -27,7 +27,7 @@ from mmbench.harness.prepare import check_budget
 from mmbench.harness.probe import decide, time_step
 from mmbench.harness.run_files import RunFiles
 from mmbench.harness.starting_point import assemble, shared_parts, untrained
-from mmbench.nn.attention import set_attention_kernel
+from mmbench.nn.attention import attention_kernel, set_attention_kernel
 
 _BYTES_OF_A_MOMENT = 4
 """AdamW keeps two moments, a gradient is one more, each in float32."""
@@ -108,9 +108,9 @@ def make_plan(runs: list[Settings], runs_dir: Path, *, probe: bool) -> Plan:
         matched = match_parameters(settings, shared_parts(settings, datamodule, runs_dir))
         settings.systems = with_widths(settings.systems, matched)
     families = {name: assemble(s, settings, datamodule, runs_dir) for name, s in settings.systems.items()}
+    kernel = attention_kernel()
     decided: dict[str, Any] = decide(settings, families, datamodule.train_batch) if probe else {}
-    if decided:
-        set_attention_kernel(decided["attention"])
+    set_attention_kernel(decided.get("attention", kernel))
     rows = int(decided.get("micro_batch_rows") or settings.trainer.micro_batch_rows or settings.training.batch_rows)
     precision = decided.get("precision", settings.trainer.precision)
     sizes = StepSizes(datamodule, rows)
@@ -122,6 +122,7 @@ def make_plan(runs: list[Settings], runs_dir: Path, *, probe: bool) -> Plan:
             check_budget(name, settings.systems[name], family, replace(settings, budget=run.budget), datamodule)
         one = _OneSystem(name, settings.systems[name], family, sizes, device_of(settings.trainer), precision)
         planned += one.under(budgets, probe)
+    set_attention_kernel(kernel)
     return Plan(planned, matched, decided)
 
 
