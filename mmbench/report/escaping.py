@@ -38,6 +38,15 @@ def all_visible(value: Any) -> Any:
     return [all_visible(each) for each in value] if isinstance(value, list | tuple) else value
 
 
+def encodable(value: Any) -> Any:
+    """The same with halves of surrogate pairs alone, which JSON allows and no table can hold."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode("utf-8")
+    if isinstance(value, dict):
+        return {encodable(key): encodable(each) for key, each in value.items()}
+    return [encodable(each) for each in value] if isinstance(value, list) else value
+
+
 def write_csv(frame: pd.DataFrame, path: Path) -> None:
     """Write a table in which no text is a formula to a spreadsheet: one that begins like it gets ``'`` in front."""
     safe = frame.copy()

@@ -10,6 +10,7 @@ import yaml
 
 from mmbench.config.errors import UserError
 from mmbench.harness.run_files import RunFiles, read_json
+from mmbench.report.escaping import encodable
 
 BASELINES = ("chance", "majority", "blind")
 """Systems that stand in every table as baselines, in this order."""
@@ -204,7 +205,7 @@ def _parquet(whole: Path, parts: list[Path]) -> pd.DataFrame:
 
 def _json(path: Path, missing: Any) -> Any:
     try:
-        return read_json(path)
+        return encodable(read_json(path))
     except FileNotFoundError:
         return missing
     except json.JSONDecodeError as error:

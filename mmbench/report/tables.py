@@ -6,7 +6,7 @@ from typing import Literal
 
 import pandas as pd
 
-from mmbench.report.escaping import escape_latex, escape_markdown, write_csv
+from mmbench.report.escaping import escape_latex, escape_markdown, visible, write_csv
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,11 @@ def write_table(table: Table, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{table.name}.md").write_text(markdown(table), encoding="utf-8")
     (folder / f"{table.name}.tex").write_text(latex(table), encoding="utf-8")
-    shown = [[_one_line(cell) for cell in row] for row in table.rows]
-    data = pd.DataFrame(shown, columns=table.whole_header()) if table.data is None else table.data
+    if table.data is None:
+        shown = [[visible(_one_line(cell)) for cell in row] for row in table.rows]
+        data = pd.DataFrame(shown, columns=[visible(words) for words in table.whole_header()])
+    else:
+        data = table.data
     write_csv(data, folder / f"{table.name}.csv")
 
 

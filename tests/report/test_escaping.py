@@ -81,7 +81,7 @@ def test_latex_gets_no_command_and_no_open_brace(words):
 @given(st.lists(WORDS, min_size=1, max_size=4))
 def test_no_csv_cell_is_a_formula_and_none_is_lost(tmp_path_factory, words):
     path = tmp_path_factory.mktemp("csv") / "t.csv"
-    write_csv(pd.DataFrame({"=evil": words, "number": -1.5}), path)
+    write_csv(pd.DataFrame({"=evil": pd.Series(words, dtype=object), "number": -1.5}), path)
     rows = list(csv.reader(io.StringIO(path.read_bytes().decode("utf-8"), newline="")))
     assert [len(row) for row in rows] == [2] * (len(words) + 1)
     for row, given_words in zip(rows[1:], words, strict=True):
@@ -133,13 +133,15 @@ def document_of(loaded, folder, words):
 @given(words=WORDS)
 def test_the_pdf_compiles_and_the_page_has_no_new_tags(loaded, tmp_path_factory, words):
     folder = tmp_path_factory.mktemp("made")
-    document = document_of(loaded, folder, words)
+    document = document_of(loaded, folder, f"{words}a")
     compile_pdf(document, folder / "x.pdf")
     assert (folder / "x.pdf").read_bytes().startswith(b"%PDF")
     mine, plain = Tags(), Tags()
     mine.feed(html_page(document))
     plain.feed(html_page(document_of(loaded, folder, "a")))
-    assert mine.names == plain.names and "script" not in {tag for tag, _ in mine.names}
+    if document.content()["note"]:
+        mine.names.remove(("p", ("class",)))  # the note on characters that no font here has
+    assert sorted(mine.names) == sorted(plain.names) and "script" not in {tag for tag, _ in mine.names}
 
 
 def test_all_nasty_texts_at_once(loaded, tmp_path):
