@@ -68,3 +68,26 @@ def test_stage_with_an_unknown_part(build: Build) -> None:
     with pytest.raises(UserError, match="'learning_rate_factor' of family 'unified': 'decoder'"):
         build("unified", stages=[StageSettings(learning_rate_factor={"decoder": 0.1})])
     build("unified", stages=[StageSettings(train=["all"], learning_rate_factor={"connector": 0.1})])
+
+
+@pytest.mark.parametrize(
+    ("family", "options", "message"),
+    [
+        ("unified", {"connector": "linear", "connector_width": 8}, "a linear connector has no inner width"),
+        ("unified", {"connector_width": 0}, "'connector_width' is 0; it must be at least 1"),
+        ("hybrid", {"feed_forward_width": 0}, "'feed_forward_width' is 0; it must be at least 1"),
+        ("crossattn", {"feed_forward": False, "feed_forward_width": 8}, "the gated layers have no feed-forward"),
+    ],
+)
+def test_wrong_width(build: Build, family: str, options: dict[str, object], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        build(family, **options)
+
+
+@pytest.mark.parametrize("family", ["unified", "crossattn", "hybrid"])
+def test_the_width_that_matching_moves_widens_what_is_added(build: Build, family: str) -> None:
+    option = family_class(family).matched_width
+    sizes = [sum(p.numel() for p in build(family, **{option: width}).parameters()) for width in (8, 9, 10)]
+    assert sizes[1] - sizes[0] == sizes[2] - sizes[1] > 0
+    shared = [sum(p.numel() for p in build(family, **{option: w}).decoder.parameters()) for w in (8, 9)]
+    assert shared[0] == shared[1]
