@@ -47,6 +47,18 @@ def test_training_is_a_function_of_seed_and_step(own_settings: Settings, tmp_pat
     assert not same(first.train_batch(0, 0, 8), other.train_batch(0, 0, 8))
 
 
+def test_without_decoding_all_but_the_images_is_the_same(own_settings: Settings, tmp_path: Path) -> None:
+    black = MultimodalDataModule(own_settings, tmp_path, seed=0, decode=False)
+    black.prepare_data()
+    black.setup()
+    assert not (tmp_path / "images").exists(), "nothing was decoded"
+    rows = own_settings.training.batch_rows
+    one, other = black.train_batch(3, 0, rows), ready(own_settings, tmp_path).train_batch(3, 0, rows)
+    assert one.images.shape == other.images.shape
+    assert not one.images.any() and other.images.any()
+    assert same(one.to("cpu"), Batch(**vars(other) | {"images": one.images}))
+
+
 def test_the_loader_yields_micro_batches_from_where_it_is_told(own_settings: Settings, tmp_path: Path) -> None:
     datamodule = ready(own_settings, tmp_path / "cache")
     datamodule.micro_batch_rows = 3
