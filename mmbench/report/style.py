@@ -1,5 +1,7 @@
 """How figures look, and which colour and mark each system has throughout a report."""
 
+import logging
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -79,8 +81,16 @@ def drawing(words: Iterable[str] = ()) -> Iterator[None]:
         "pdf.fonttype": 42,
     }
     # The object-oriented canvas below never opens a window, so the user's backend stays as it is.
-    with matplotlib.rc_context(options):
-        yield
+    # What no font has, or has in one weight only, the report itself says; the terminal need not.
+    log = logging.getLogger("matplotlib.font_manager")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        with matplotlib.rc_context(options), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", r"Glyph .* missing from font", UserWarning)
+            yield
+    finally:
+        log.setLevel(level)
 
 
 def save(figure: Figure, data: pd.DataFrame, folder: Path, name: str) -> Path:
