@@ -12,8 +12,8 @@ def add_parser(commands: Any) -> None:
     """Add the command to those of ``mmbench``."""
     parser = CommandParser(
         description="Build reports/NAME.pdf and its tables again from the files of a run. Several runs become one "
-        "report where their settings allow it: different systems at one budget a table, the same systems at several budgets a "
-        "scaling study."
+        "report where their settings allow it: different systems at one budget a table, the same systems at several "
+        "budgets a scaling study."
     )
     parser.add_argument("run", metavar="RUN", nargs="+", help="name of a run, or the path of its folder")
     parser.add_argument("--name", metavar="NAME", help="of the report; default: the run's, or those of all joined by +")

@@ -67,7 +67,8 @@ def summarise_systems(scores: pd.DataFrame, metric: str | None = None, alpha: fl
     Columns: system, metric, mean, ci_low, ci_high (1 - alpha), sd (of the seeds' means; NaN with one seed), n_seeds,
     n_examples, n_clusters, dof, covers (as in :func:`compare_systems`). The interval is that of a mean over new
     seeds and new images; where two systems saw the same images their *difference* is known better than the two
-    intervals suggest. Seeds that miss examples which others have are compared on the common ones.
+    intervals suggest. Seeds that miss examples which others have are compared on the common ones. A NaN is no score; a
+    system that has nothing else has no row.
 
     Raises:
         ValueError: as `compare_systems`.
@@ -81,7 +82,7 @@ def summarise_systems(scores: pd.DataFrame, metric: str | None = None, alpha: fl
             table = cube.of_system(system)
             table = table[~np.isnan(table).all(axis=1)]
             whole = ~np.isnan(table).any(axis=0)
-            if not whole.any():
+            if not len(table) or not whole.any():
                 continue
             table = table[:, whole]
             estimate = mean_over(table, cube.cluster[whole])

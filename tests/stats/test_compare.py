@@ -120,3 +120,12 @@ def test_one_system_has_no_pairs():
 def test_stats_loads_no_torch():
     code = "import sys, mmbench.stats; sys.exit(any(m in sys.modules for m in ('torch', 'lightning', 'mlflow')))"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_a_score_that_is_no_number_is_no_score():
+    scores = make_scores({"a": 0.5, "b": 0.6, "c": 0.6})
+    scores.loc[scores["system"] == "b", "score"] = np.nan
+    assert summarise_systems(scores)["system"].tolist() == ["a", "c"]
+    table = compare_systems(scores, "vqa_accuracy").set_index(["system_a", "system_b"])
+    assert np.isnan(table.loc[("a", "b"), "p"]) and table.loc[("a", "b"), "covers"] == "nothing"
+    assert table.loc[("a", "c"), "p_holm"] == table.loc[("a", "c"), "p"]
