@@ -106,8 +106,13 @@ def describe(estimate: TwoWayMean, alpha: float) -> dict[str, object]:
         "dof": estimate.dof,
         "n_seeds": estimate.num_seeds,
         "n_clusters": estimate.num_clusters,
-        "covers": "seeds and examples" if estimate.num_seeds > 1 else "examples only",
+        "covers": covers(estimate),
     }
+
+
+def covers(estimate: TwoWayMean) -> str:
+    """What an interval is about."""
+    return "seeds and examples" if estimate.num_seeds > 1 else "examples only"
 
 
 def check_alpha(alpha: float) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Collection
 import numpy as np
 import pandas as pd
 
-from mmbench.stats.compare import check_alpha
+from mmbench.stats.compare import check_alpha, covers
 from mmbench.stats.cube import ScoreCube
 from mmbench.stats.multiple import holm
 from mmbench.stats.pairing import DETERMINISTIC, pairs_of
@@ -16,14 +16,15 @@ def equivalence(
     metric: str,
     margin: float,
     alpha: float = 0.05,
+    higher_is_better: bool = True,
     deterministic: Collection[str] = DETERMINISTIC,
 ) -> pd.DataFrame:
     """Every pair of systems on one metric: is the difference surely smaller than ``margin``? One row a pair.
 
-    ``scores`` is as for :func:`~mmbench.stats.compare_systems`; a higher score is better. Columns: system_a, system_b,
-    difference (a minus b), ci_low, ci_high (the 1 - 2 alpha interval, which lies within the margin exactly where the
-    unadjusted test finds equivalence), margin, p_a_not_worse (a is worse than b by no more than the margin:
-    non-inferiority), p_b_not_worse, p_equivalent (the larger of the two), p_holm (that, adjusted over the pairs),
+    ``scores`` is as for :func:`~mmbench.stats.compare_systems`. Columns: system_a, system_b, difference (a minus b),
+    ci_low, ci_high (the 1 - 2 alpha interval, which lies within the margin exactly where the unadjusted test finds
+    equivalence), margin, p_a_not_worse (a is worse than b by no more than the margin: non-inferiority; for a loss say
+    that lower is better), p_b_not_worse, p_equivalent (the larger of the two), p_holm (that, adjusted over the pairs),
     equivalent (p_holm < alpha), n_seeds, n_clusters, covers. NaN where nothing can be said.
 
     Raises:
@@ -41,6 +42,8 @@ def equivalence(
             continue
         half = estimate.half_width(2 * alpha)
         a_not_worse, b_not_worse = estimate.p_above(-margin), estimate.p_below(margin)
+        if not higher_is_better:
+            a_not_worse, b_not_worse = b_not_worse, a_not_worse
         row |= {
             "difference": estimate.mean,
             "ci_low": estimate.mean - half,
@@ -50,7 +53,7 @@ def equivalence(
             "p_equivalent": float(np.maximum(a_not_worse, b_not_worse)),
             "n_seeds": estimate.num_seeds,
             "n_clusters": estimate.num_clusters,
-            "covers": "seeds and examples" if estimate.num_seeds > 1 else "examples only",
+            "covers": covers(estimate),
         }
         rows.append(row)
     table = pd.DataFrame(rows, columns=_COLUMNS)

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from mmbench.stats.cube import ScoreCube
 from mmbench.stats.two_way import TwoWayMean, two_way_mean
 
-DETERMINISTIC = ("chance", "majority")
-"""Systems that training seeds do not change: their one run stands beside every seed of the others."""
+DETERMINISTIC = ("majority",)
+"""Systems that no seed changes: their one run stands beside every seed of the others."""
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ def pareto_front(
     Raises:
         ValueError: no system has both a score and a cost; a cost that is not a number; as `compare_systems`.
     """
-    chosen = scores[scores["system"].isin(list(costs)) & (scores["metric"] == metric)]
+    chosen = scores[scores["system"].isin(list(costs)) & (scores["metric"] == metric) & scores["score"].notna()]
     if chosen.empty:
         raise ValueError(f"no system has both a score of '{metric}' and a cost; costs are of: {', '.join(costs)}")
     table = summarise_systems(chosen, metric, alpha)

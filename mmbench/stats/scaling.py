@@ -21,9 +21,9 @@ class ScalingLaws:
     fraction of the error), n_budgets, n_seeds, covers ("seeds", or "budgets" with one seed)."""
     crossings: pd.DataFrame
     """One row a pair: system_a, system_b, crossing (the budget at which the laws meet; NaN where they are parallel),
-    ci_low, ci_high (0 and infinity where open; both NaN where the whole line is possible), within (whether the
-    crossing lies between the smallest and the largest budget), better_above (the system with the lower error beyond
-    it)."""
+    ci_low, ci_high (NaN where the budgets at which they may meet are not bounded, since the two exponents cannot be
+    told apart), within (whether the crossing lies between the smallest and the largest budget), better_above (the
+    system with the lower error beyond it)."""
 
 
 def scaling_law(points: pd.DataFrame, ceiling: float | None = None, alpha: float = 0.05) -> ScalingLaws:
@@ -144,7 +144,7 @@ def _crossing(a: _Fitted, b: _Fitted, alpha: float) -> dict[str, object]:
 def _fieller(lines: NDArray[np.float64], alpha: float) -> tuple[float, float]:
     """The x at which ``mean(c) + mean(m) x`` is within t standard errors of 0, over lines (c, m) ``[S, 2]``.
 
-    Infinite where the set is open to one side; NaN where it is the whole line or all but an inner piece.
+    NaN where the slope is not told from 0: the set is then not bounded.
     """
     num = len(lines)
     mean, covariance = lines.mean(axis=0), np.cov(lines.T) / num

@@ -37,7 +37,7 @@ def write_run(
     cells, scores, predictions = [], [], []
     for number, system in enumerate([*systems, *BASELINES]):
         baseline = system in BASELINES
-        for seed in range(1 if system in ("chance", "majority") else seeds):
+        for seed in range(1 if system == "majority" else seeds):
             status = "failed" if (system, seed) in failed else "waiting" if (system, seed) in waiting else "done"
             cells.append(
                 write_cell(path, system, seed, number, "baseline" if baseline else "system", status, questions)

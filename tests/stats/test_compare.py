@@ -64,7 +64,7 @@ def test_one_seed_covers_examples_only():
 
 
 def test_a_fixed_baseline_stands_beside_every_seed():
-    row = compare_systems(make_scores({"a": 0.6, "chance": 0.2}, fixed=["chance"]), "vqa_accuracy").iloc[0]
+    row = compare_systems(make_scores({"a": 0.6, "majority": 0.2}, fixed=["majority"]), "vqa_accuracy").iloc[0]
     assert row["n_seeds"] == 3 and row["covers"] == "seeds and examples" and row["distinguishable"]
 
 

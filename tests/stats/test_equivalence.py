@@ -38,6 +38,11 @@ def test_worse_by_much_is_not_not_worse(scores: pd.DataFrame) -> None:
     assert not row["equivalent"]
 
 
+def test_of_a_loss_the_lower_is_not_worse(scores: pd.DataFrame) -> None:
+    row = equivalence(shifted(scores, -1.0), "score", 0.2, higher_is_better=False).iloc[0]
+    assert row["p_a_not_worse"] < 0.01 and row["p_b_not_worse"] > 0.99
+
+
 def test_a_difference_as_large_as_the_margin_is_rarely_called_equal() -> None:
     setting = Setting(3, 100, "normal", seed_sd=0.1, taste_sd=0.3)
     tables = (shifted(table, 0.3) for table in setting.tables(1000))

@@ -47,6 +47,12 @@ def test_systems_without_a_cost_are_left_out_and_one_system_is_a_front() -> None
     assert front["system"].tolist() == ["system 2"] and front["front_probability"].tolist() == [1.0]
 
 
+def test_a_system_without_a_number_has_no_place() -> None:
+    scores = scores_with({})
+    scores.loc[scores["system"] == "system 1", "score"] = np.nan
+    assert pareto_front(scores, COSTS, "score")["system"].tolist() == ["system 0", "system 2", "system 3"]
+
+
 def test_one_image_leaves_the_probability_unknown() -> None:
     scores = scores_with({})
     front = pareto_front(scores[scores["example_id"] == 0], COSTS, "score")
