@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from mmbench.config.checks import BASELINES, check_system_name
+from mmbench.config.baselines import BASELINES
+from mmbench.config.checks import check_system_name
 from mmbench.config.errors import UserError, unknown_name
 from mmbench.config.model import StageSettings
 from mmbench.config.tree import built, checked, merged

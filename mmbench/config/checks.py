@@ -4,13 +4,11 @@ import math
 import re
 from typing import Any
 
+from mmbench.config.baselines import BASELINES
 from mmbench.config.budget import parse_budget
 from mmbench.config.deciding import check_deciding
 from mmbench.config.errors import UserError, unknown_name
 from mmbench.config.settings import Settings
-
-BASELINES = ("chance", "majority", "blind")
-"""The baselines, whose names no system may take."""
 
 _NAME = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9._-]*$")
 _TAKEN_FOLDERS = ("pretraining", "mlflow.db", "mlruns")

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from mmbench.config.baselines import BASELINES
 from mmbench.config.data import DataSettings
 from mmbench.config.deciding import DecidingSettings
 from mmbench.config.model import EncoderSettings, LanguageModelSettings, SystemSettings, TokenizerSettings
@@ -38,7 +39,7 @@ class Settings:
     """The scale file the defaults came from."""
     systems: dict[str, SystemSettings] = field(default_factory=dict)
     """The systems that are compared, by the name the tables give them."""
-    baselines: list[str] = field(default_factory=lambda: ["chance", "majority", "blind"])
+    baselines: list[str] = field(default_factory=lambda: list(BASELINES))
     """The baselines that are run beside them."""
     seeds: list[int] = field(default_factory=lambda: [0, 1, 2])
     """Training seeds; each system is trained with each."""

@@ -23,9 +23,6 @@ from mmbench.harness.tables import (
 )
 from mmbench.metrics import consensus_caption, cross_modal_recall
 
-BLIND = "blind"
-"""The baseline that trains: a family of its own, without the image."""
-
 Say = Callable[[Question | None], str]
 """The caption (for None) or the answer to a question."""
 

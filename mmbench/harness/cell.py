@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 import torch
 
+from mmbench.config.baselines import BLIND, CHANCE, MAJORITY
 from mmbench.config.budget import parse_budget
 from mmbench.config.data import DataSettings
 from mmbench.config.errors import UserError
@@ -18,7 +19,7 @@ from mmbench.config.settings import Settings
 from mmbench.data.datamodule import MultimodalDataModule
 from mmbench.data.example import COMPOSITION, TEST
 from mmbench.families.family import Family
-from mmbench.harness.baselines import BLIND, Say, chance, evaluate_baseline, majority
+from mmbench.harness.baselines import Say, chance, evaluate_baseline, majority
 from mmbench.harness.evaluate import Evaluation, evaluate_split
 from mmbench.harness.failures import NonFiniteLossError
 from mmbench.harness.meter import Meter
@@ -240,6 +241,6 @@ def _progress(files: CellFiles, split: str) -> Callable[[float], None]:
 
 
 _UNTRAINED: dict[str, Callable[[MultimodalDataModule, int], Say]] = {
-    "chance": chance,
-    "majority": lambda datamodule, seed: majority(datamodule),
+    CHANCE: chance,
+    MAJORITY: lambda datamodule, seed: majority(datamodule),
 }

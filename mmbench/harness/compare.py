@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from mmbench.config.baselines import BLIND, SEEDLESS, UNTRAINED
 from mmbench.config.deciding import DecidingSettings
 from mmbench.config.errors import UserError
 from mmbench.config.load import load_settings_file, save_settings, settings_difference
@@ -21,7 +22,6 @@ from mmbench.harness.progress import ComparisonDisplay
 from mmbench.harness.run_files import CellFiles, RunFiles, read_json, write_json
 from mmbench.harness.tracking import MlflowMirror, check_tracking_uri, tracking_uri
 
-BLIND, CHANCE, MAJORITY = "blind", "chance", "majority"
 _SHOWN_DIFFERENCES = 3
 
 
@@ -78,9 +78,12 @@ def run_one(settings: Settings, runs_dir: Path, seed: int) -> RunFiles:
 
 def planned_cells(settings: Settings) -> list[tuple[str, int]]:
     """(system, seed) of every cell, in the order in which they run: seed by seed, so that early results span all."""
-    first = settings.seeds[:1]
-    seeds_of = {CHANCE: settings.seeds, MAJORITY: first, BLIND: settings.seeds}
-    quick = [(name, seed) for name in (CHANCE, MAJORITY) if name in settings.baselines for seed in seeds_of[name]]
+    quick = [
+        (name, seed)
+        for name in UNTRAINED
+        if name in settings.baselines
+        for seed in settings.seeds[: 1 if name in SEEDLESS else None]
+    ]
     trained = [*settings.systems, *([BLIND] if BLIND in settings.baselines else [])]
     return quick + [(system, seed) for seed in settings.seeds for system in trained]
 

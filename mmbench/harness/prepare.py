@@ -4,6 +4,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+from mmbench.config.baselines import BLIND
 from mmbench.config.budget import Budget, parse_budget
 from mmbench.config.errors import UserError
 from mmbench.config.load import load_settings_file
@@ -11,7 +12,6 @@ from mmbench.config.model import SystemSettings
 from mmbench.config.settings import Settings
 from mmbench.data.datamodule import MultimodalDataModule
 from mmbench.families.family import Family
-from mmbench.harness.baselines import BLIND
 from mmbench.harness.cell import build, evaluated_splits, system_settings
 from mmbench.harness.evaluate import text_losses
 from mmbench.harness.flops import count_step_flops

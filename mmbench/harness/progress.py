@@ -16,6 +16,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from mmbench.config.baselines import UNTRAINED
 from mmbench.harness.jsonl import LogTail
 from mmbench.harness.run_files import CellFiles, RunFiles, TrialFiles, read_json
 
@@ -24,8 +25,6 @@ _PLAIN_INTERVAL_S = 15.0
 _PLAIN_SHORTEST_S = 2.0
 _TRAINING_PART = 0.85
 """What training counts for in the bar of all cells; the rest of a cell is evaluation."""
-_AT_ONCE = ("chance", "majority")
-"""Baselines that do not train: no time is foreseen for them."""
 _ENDED = ("done", "failed", "pruned")
 _STYLES = {"done": "green", "failed": "bold red", "pruned": "yellow", "waiting": "dim"}
 
@@ -374,7 +373,7 @@ def remaining_s(views: Sequence[_CellView], jobs: int, num_to_come: int = 0) -> 
     """Seconds until the last cell ends, unseen ones included; None while nothing tells how long a cell takes."""
     whole_s: dict[str, list[float]] = {}
     for view in views:
-        if view.files.system in _AT_ONCE:
+        if view.files.system in UNTRAINED:
             continue
         if view.status == "done" and view.wall_s:
             whole_s.setdefault(view.files.system, []).append(view.wall_s)
@@ -387,7 +386,7 @@ def remaining_s(views: Sequence[_CellView], jobs: int, num_to_come: int = 0) -> 
     left_s = [
         (1 - view.share) * means.get(view.files.system, usual_s)
         for view in views
-        if not view.ended and view.files.system not in _AT_ONCE
+        if not view.ended and view.files.system not in UNTRAINED
     ]
     left_s += [usual_s] * num_to_come
     return max([sum(left_s) / jobs, *left_s]) if left_s else 0.0

@@ -5,6 +5,7 @@ The parent of a comparison names these; it never imports torch itself.
 
 from pathlib import Path
 
+from mmbench.config.baselines import BASELINES
 from mmbench.harness.run_files import RunFiles, TrialFiles
 
 
@@ -88,7 +89,7 @@ def measure_latency(root: Path, systems: list[tuple[str, int]]) -> None:
 def mark_failed(files: RunFiles, system: str, seed: int, reason: str) -> None:
     """Note why a cell failed; it is tried again when the comparison is."""
     cell = files.cell(system, seed)
-    kind = "baseline" if system in ("chance", "majority", "blind") else "system"
+    kind = "baseline" if system in BASELINES else "system"
     cell.write({"system": system, "seed": seed, "kind": kind, **cell.read(), "status": "failed", "reason": reason})
 
 

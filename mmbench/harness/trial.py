@@ -6,12 +6,12 @@ import statistics
 import time
 from pathlib import Path
 
+from mmbench.config.baselines import BLIND
 from mmbench.config.errors import UserError
 from mmbench.config.settings import Settings
 from mmbench.data.example import VALIDATION
 from mmbench.data.prompts import CAPTION_PROMPT
 from mmbench.families.family import Family
-from mmbench.harness.baselines import BLIND
 from mmbench.harness.cell import not_applicable, system_settings, trained
 from mmbench.harness.evaluate import evaluate_split
 from mmbench.harness.objective import VALIDATION_LOSS, objective

@@ -20,8 +20,16 @@ from mmbench.metrics import bleu, cider_d, vqa_accuracy
 from mmbench.report.run_data import load_run
 from mmbench.report.summary import build_summary
 from tests.harness.comparisons import command, compare_command, run
+from tests.harness.micro_systems import micro_settings
 
 SYSTEMS = ["unified", "crossattn", "chance", "majority", "blind"]
+
+
+def test_every_baseline_runs_with_the_seeds_that_change_it() -> None:
+    cells = planned_cells(micro_settings(["unified"], seeds=2))
+    assert cells == [("chance", 0), ("chance", 1), ("majority", 0)] + [
+        (system, seed) for seed in (0, 1) for system in ("unified", "blind")
+    ]
 
 
 def test_every_cell_is_done_and_spent_its_budget(finished: RunFiles) -> None:
