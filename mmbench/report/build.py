@@ -16,6 +16,7 @@ from mmbench.report.fonts import bundled_fonts
 from mmbench.report.html import html_page
 from mmbench.report.joining import join_runs
 from mmbench.report.pages import write_document
+from mmbench.report.place import check_place
 from mmbench.report.run_data import load_run
 from mmbench.report.scaling_pages import write_study
 from mmbench.report.summary import build_summary, study_summary
@@ -37,8 +38,8 @@ def build_report(run_dirs: Path | Sequence[Path], reports_dir: Path, name: str |
         name: of the report; the run's if not given, those of several runs joined by ``+``.
 
     Raises:
-        UserError: a folder is no run, a file of it is damaged, the runs cannot be joined, or ``reports_dir`` cannot
-            be written.
+        UserError: a folder is no run, a file of it is damaged, the runs cannot be joined, ``reports_dir`` cannot
+            be written, or what stands at the report's place is no report.
     """
     runs = [load_run(root) for root in ([run_dirs] if isinstance(run_dirs, Path) else run_dirs)]
     if not runs:
@@ -48,6 +49,7 @@ def build_report(run_dirs: Path | Sequence[Path], reports_dir: Path, name: str |
         raise UserError(
             f"the report's name is '{name}'; it must be the name of a folder, without a slash or leading dot"
         )
+    check_place(reports_dir / name, [run.files.root for run in runs])
     joined = join_runs(runs, name) if len(runs) > 1 else runs
     summaries = [build_summary(run) for run in joined]
     summary = study_summary(joined, summaries) if len(joined) > 1 else summaries[0] | {"name": name}

@@ -48,11 +48,11 @@ def test_building_again_replaces_and_gives_the_same_files(make_run, tmp_path):
     run = make_run(images=10, seeds=2)
     first = build_report(run, tmp_path / "reports")
     before = {p.name: p.read_bytes() for p in (tmp_path / "reports" / "run" / "tables").iterdir()}
-    (tmp_path / "reports" / "run" / "stale.txt").write_text("old")
+    (tmp_path / "reports" / "run" / "tables" / "stale.csv").write_text("old")
     svg = (tmp_path / "reports" / "run" / "figures" / "pairs.svg").read_bytes()
     assert build_report(run, tmp_path / "reports") == first
     after = {p.name: p.read_bytes() for p in (tmp_path / "reports" / "run" / "tables").iterdir()}
-    assert before == after and not (tmp_path / "reports" / "run" / "stale.txt").exists()
+    assert before == after and "stale.csv" not in after
     assert svg == (tmp_path / "reports" / "run" / "figures" / "pairs.svg").read_bytes()
 
 
