@@ -170,13 +170,13 @@ def _cell(run: RunData, key: tuple[str, int]) -> Cell:
 
 def _rows(tables: list[pd.DataFrame | None], owner: dict[tuple[str, int], int]) -> pd.DataFrame:
     """Of each run's table the rows of the cells that are taken from it."""
-    kept = []
-    for number, table in enumerate(tables):
-        if table is not None:
-            keys = zip(table["system"], table["seed"], strict=True) if len(table) else ()
-            kept.append(table[[owner.get(key) == number for key in keys]])
+    kept = [
+        table[[owner.get(key) == number for key in zip(table["system"], table["seed"], strict=True)]]
+        for number, table in enumerate(tables)
+        if table is not None and len(table)
+    ]
     filled = [table for table in kept if len(table)]
-    return pd.concat(filled, ignore_index=True) if filled else kept[0]
+    return pd.concat(filled, ignore_index=True) if filled else next(each for each in tables if each is not None)[:0]
 
 
 def _latency(runs: list[RunData]) -> dict[str, Any]:

@@ -173,3 +173,12 @@ def test_names_that_are_no_folder(two, tmp_path):
     for name in ("a/b", ".hidden", ".."):
         with pytest.raises(UserError, match="the report's name is"):
             build_report(two, tmp_path, name=name)
+
+
+def test_runs_without_any_score_yet(make_run):
+    cells = [(name, seed) for name in ("unified", "hybrid", "chance", "majority", "blind") for seed in range(3)]
+    paths = [make_run(name, systems=[name], images=4, waiting=cells) for name in ("unified", "hybrid")]
+    (run,) = joined(paths)
+    assert list(run.scores["test"].columns)[:3] == ["system", "seed", "metric"]
+    summary = build_summary(run)
+    assert summary["pairs"] == {} and list(summary["systems"])[:2] == ["unified", "hybrid"]
