@@ -38,6 +38,7 @@ def joining_notes(run: RunData) -> list[Text]:
         said.append(
             text(bold("Not alike: "), "the runs have different seeds; a pair is compared on the seeds that both have.")
         )
+    said += [text(bold("Not alike: "), f"{sentence}.") for sentence in run.left_out]
     return said
 
 

@@ -11,7 +11,7 @@ from mmbench.config.errors import UserError
 from mmbench.report.numbers import join
 from mmbench.report.run_data import Cell, Part, RunData
 
-_SAME_SETTINGS = ("image_size", "data", "encoder", "language_model", "tokenizer", "training", "evaluation")
+_SAME_SETTINGS = ("image_size", "data", "encoder", "language_model", "tokenizer", "training", "evaluation", "match")
 """Parts of ``comparison.yaml`` that decide a number in the tables."""
 _DECIDES_NOTHING = {
     *("training.checkpoint_share", "training.validation_share", "training.log_every"),
@@ -83,6 +83,27 @@ def _check_same(runs: list[RunData]) -> None:
                 f"'{system}' has other settings in each; give it another name in one of them, as in NAME=SYSTEM, and "
                 "run that again"
             )
+        _check_one(having, f"the width that --match gave '{system}'", [_matched_width(run, system) for run in having])
+
+
+def _check_tuned(runs: list[RunData]) -> None:
+    """A system of several runs of one budget has the same tuned values in each; another budget may need others."""
+    for system in dict.fromkeys(system for run in runs for system in run.systems):
+        having = [run for run in runs if system in (run.settings.get("systems") or {})]
+        _check_one(having, f"what '{system}' was tuned to", [_tuned(run, system) for run in having])
+
+
+def _matched_width(run: RunData, system: str) -> int | None:
+    found: dict[str, Any] = (run.matching.get("systems") or {}).get(system) or {}
+    return found.get("width")
+
+
+def _tuned(run: RunData, system: str) -> str:
+    found = ((run.tuning.get("systems") or {}).get(system) or {}).get("best") or {}
+    return (
+        ", ".join(f"{key.removeprefix('training.')} {value}" for key, value in sorted(found.items()))
+        or "the common settings"
+    )
 
 
 def _hashes(run: RunData) -> dict[str, Any]:
@@ -108,7 +129,7 @@ def _change(values: list[Any]) -> int | None:
 
 
 def _refusal(a: RunData, b: RunData, what: str, of_a: Any, of_b: Any) -> UserError:
-    in_a, in_b = (str(value)[:24] if value not in (None, "") else "not recorded" for value in (of_a, of_b))
+    in_a, in_b = (str(value)[:40] if value not in (None, "") else "not recorded" for value in (of_a, of_b))
     return UserError(
         f"the runs '{a.name}' and '{b.name}' cannot be joined: {what} differs ({in_a} and {in_b}); "
         "run one of them again with the settings of the other, or report each by itself"
@@ -124,6 +145,7 @@ def _leaves(content: Any, path: str) -> list[tuple[str, Any]]:
 
 def _join(runs: list[RunData], name: str, order: list[str]) -> RunData:
     """Runs of one budget as one."""
+    _check_tuned(runs)
     owner: dict[tuple[str, int], int] = {}
     for number, run in enumerate(runs):
         for cell in run.cells:
@@ -145,7 +167,7 @@ def _join(runs: list[RunData], name: str, order: list[str]) -> RunData:
     settings = first.settings | {
         "systems": {k: v for run in runs for k, v in (run.settings.get("systems") or {}).items()}
     }
-    tuned = [run.tuning for run in runs if run.tuning]
+    looks, lost_looks = _looks(runs, owner)
     return replace(
         first,
         name=name,
@@ -156,12 +178,50 @@ def _join(runs: list[RunData], name: str, order: list[str]) -> RunData:
         latency=_latency(runs),
         examples=_examples(runs),
         command="\n".join(dict.fromkeys(run.command for run in runs if run.command)),
-        tuning=tuned[0] | {"systems": {k: v for each in tuned for k, v in (each.get("systems") or {}).items()}}
-        if tuned
-        else {},
-        looks=next((run.looks for run in runs if run.looks), {}),
+        tuning=_by_system([run.tuning for run in runs]),
+        looks=looks,
+        matching=_by_system([run.matching for run in runs]),
         parts=[part for number, run in enumerate(runs) for part in _parts(run, number, owner)],
+        left_out=lost_looks + _targets(runs),
     )
+
+
+def _by_system(contents: list[dict[str, Any]]) -> dict[str, Any]:
+    """Files that hold something of each system, as one; empty where no run has such a file."""
+    found = [content for content in contents if content]
+    systems = {name: each for content in found for name, each in (content.get("systems") or {}).items()}
+    return found[0] | {"systems": systems} if found else {}
+
+
+def _looks(runs: list[RunData], owner: dict[tuple[str, int], int]) -> tuple[dict[str, Any], list[str]]:
+    """The looks that still hold of the joined cells, and sentences on those that do not.
+
+    The levels of looks are those of the seeds that were looked at: beside further seeds of the pair they mean nothing.
+    """
+    kept: dict[str, Any] = {}
+    said = []
+    for number, run in enumerate(runs):
+        if not run.looks:
+            continue
+        pair = run.looks["pair"]
+        if all(place == number for (system, _), place in owner.items() if system in pair) and not kept:
+            kept = run.looks
+            continue
+        why = "only one pair's looks can be kept" if kept else "here further seeds of them stand beside these"
+        said.append(
+            f"the run {run.name} added seeds until {join(pair)} could be told apart, but {why}: its looks are left "
+            "out, and the p value of that pair does not make up for looking more than once"
+        )
+    return kept, said
+
+
+def _targets(runs: list[RunData]) -> list[str]:
+    """A sentence where the sizes were made equal within each run, but not between the runs."""
+    targets = {each["target"] for run in runs for each in (run.matching.get("systems") or {}).values()}
+    if len(targets) < 2:
+        return []
+    listed = join([f"{target:,}" for target in sorted(targets)])
+    return [f"sizes were made equal within each run, not between them: the targets are {listed}"]
 
 
 def _cell(run: RunData, key: tuple[str, int]) -> Cell:

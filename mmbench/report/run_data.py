@@ -95,8 +95,12 @@ class RunData:
     """``tuning.json``; empty where nothing was tuned."""
     looks: dict[str, Any]
     """``looks.json``; empty where the number of seeds was fixed beforehand."""
+    matching: dict[str, Any] = field(default_factory=dict)
+    """``matching.json``; empty where no sizes were made equal."""
     parts: list[Part] = field(default_factory=list)
     """The runs that were joined; none for a single run."""
+    left_out: list[str] = field(default_factory=list)
+    """What joining could not keep, and why: sentences."""
 
     @property
     def systems(self) -> list[str]:
@@ -149,6 +153,7 @@ def load_run(run_dir: Path) -> RunData:
         command=files.command.read_text(encoding="utf-8").strip() if files.command.is_file() else "",
         tuning=_json(files.tuning, {}),
         looks=_json(files.looks, {}),
+        matching=_json(files.matching, {}),
     )
     if not run.cells:
         raise UserError(f"the run '{run_dir}' has no cells yet: run it first, then make its report")

@@ -1,6 +1,7 @@
 """Runs become one report where their settings agree, and a line says what differs where they do not."""
 
 import json
+import shutil
 
 import pandas as pd
 import pytest
@@ -8,9 +9,11 @@ import yaml
 
 from mmbench.config.errors import UserError
 from mmbench.report import build_report
+from mmbench.report.joined_text import joining_notes
 from mmbench.report.joining import join_runs
 from mmbench.report.run_data import load_run
 from mmbench.report.summary import build_summary, study_summary
+from mmbench.report.text import plain
 
 
 def change(path, **settings):
@@ -61,16 +64,18 @@ def test_examples_show_the_answers_of_all_runs(two):
     assert "unified" in wanted["answers"]
 
 
-def test_further_seeds_of_a_system_join(make_run):
+@pytest.fixture
+def halves(make_run):
+    """Two runs of one system, with seeds 0 and 1 and with 2 and 3."""
     first = make_run("first", systems=["unified"], images=8, seeds=2)
     second = change(make_run("second", systems=["unified"], images=8, seeds=4), seeds=[2, 3])
     for seed in (0, 1):
-        folder = second / "cells" / "unified" / f"seed{seed}"
-        for file in folder.iterdir():
-            file.unlink()
-        folder.rmdir()
-    change(first, seeds=[0, 1])
-    (run,) = joined([first, second])
+        shutil.rmtree(second / "cells" / "unified" / f"seed{seed}")
+    return [change(first, seeds=[0, 1]), second]
+
+
+def test_further_seeds_of_a_system_join(halves):
+    (run,) = joined(halves)
     assert [cell.seed for cell in run.cells_of("unified")] == [0, 1, 2, 3]
     rows = run.scores["test"].query("system == 'unified' and metric == 'cider_d'")
     assert rows["seed"].nunique() == 4 and not rows.duplicated(["seed", "example_id"]).any()
@@ -84,6 +89,7 @@ def test_further_seeds_of_a_system_join(make_run):
         (lambda path: change(path, image_size=64), r"image_size differs \(48 and 64\)"),
         (lambda path: change(path, evaluation={"max_caption_tokens": 8}), "evaluation"),
         (lambda path: change(path, training={"learning_rate": 0.1}), "training"),
+        (lambda path: change(path, match="params"), "the setting match differs"),
         (lambda path: change(path, budget="500steps"), "units samples and steps"),
         (lambda path: change(path, budget="40000samples"), "no system was run with two of them"),
         (lambda path: (path / "comparison.yaml").unlink(), "comparison.yaml|differs"),
@@ -167,6 +173,68 @@ def test_a_study_says_what_is_missing(study):
     notes = study_summary(runs, [build_summary(run) for run in runs])["scaling"]["metrics"]["vqa_accuracy"]["notes"]
     assert any("hybrid has 2 of 3 seeds at 4000" in note for note in notes)
     assert any("no law for unified: at one budget it makes no error at all" in note for note in notes)
+
+
+def matched(path, width=None, target=2_000_000, reason=""):
+    one = {"system": "unified", "option": "layers", "width": width, "count": 1_900_000, "target": target}
+    one |= {"reason": reason, "deviation": -0.05, "said": "unified is not matched, -5.0%: no 'layers' comes closer"}
+    content = {"match": "params", "counts": "parameters", "systems": {"unified": one}}
+    (path / "matching.json").write_text(json.dumps(content))
+
+
+def tuned(path, **best):
+    (path / "tuning.json").write_text(json.dumps({"trials": 3, "systems": {"unified": {"best": best}}}))
+
+
+def test_seeds_of_two_sizes_do_not_join(halves):
+    matched(halves[0], width=64)
+    matched(halves[1], width=64)
+    assert len(joined(halves)) == 1
+    matched(halves[1], width=96)
+    with pytest.raises(UserError, match=r"the width that --match gave 'unified' differs \(64 and 96\)"):
+        joined(halves)
+
+
+def test_seeds_that_were_tuned_apart_do_not_join(halves):
+    tuned(halves[0], **{"training.learning_rate": 0.001})
+    with pytest.raises(UserError, match=r"was tuned to differs \(learning_rate 0.001 and the common settings\)"):
+        joined(halves)
+    tuned(halves[1], **{"training.learning_rate": 0.001})
+    assert len(joined(halves)) == 1
+
+
+def test_each_budget_may_be_tuned_by_itself(study):
+    for number, path in enumerate(study):
+        tuned(path, **{"training.learning_rate": 0.001 * (number + 1)})
+    assert len(joined(study)) == 3
+
+
+LOOKED = {"pair": ["unified", "hybrid"], "metric": "vqa_accuracy", "alpha": 0.05, "decided": True, "reason": None}
+LOOKED |= {"looks": [{"seeds": 2, "p": 0.01, "level": 0.02, "difference": 0.1, "ci_low": 0.05, "ci_high": 0.15}]}
+
+
+def test_looks_hold_beside_other_systems_but_not_beside_further_seeds(make_run):
+    first = make_run("first", systems=["unified", "hybrid"], images=6, seeds=2)
+    other = make_run("other", systems=["crossattn"], images=6, seeds=2)
+    (first / "looks.json").write_text(json.dumps(LOOKED))
+    (run,) = joined([first, other])
+    assert run.looks == LOOKED and run.left_out == []
+    further = change(make_run("further", systems=["unified"], images=6, seeds=3), seeds=[2])
+    for seed in (0, 1):
+        shutil.rmtree(further / "cells" / "unified" / f"seed{seed}")
+    (run,) = joined([first, further])
+    assert run.looks == {} and len(run.left_out) == 1
+    said = " ".join(plain(note) for note in joining_notes(run))
+    assert "added seeds until unified and hybrid could be told apart" in said and "its looks are left out" in said
+    pair = next(p for p in build_summary(run)["pairs"]["vqa_accuracy"] if p["system_b"] == "hybrid")
+    assert "look_level" not in pair
+
+
+def test_sizes_that_were_made_equal_to_different_targets(halves):
+    matched(halves[0], target=2_000_000)
+    matched(halves[1], target=3_000_000)
+    (run,) = joined(halves)
+    assert any("the targets are 2,000,000 and 3,000,000" in plain(note) for note in joining_notes(run))
 
 
 def test_names_that_are_no_folder(two, tmp_path):
