@@ -27,7 +27,13 @@ _FIELDS = {
     "categorical": {"choices": True},
 }
 """The fields of each kind, and whether they must be given."""
-_OF_THE_DATA = "training.rows.max_text_tokens"
+_SAME_FOR_ALL_TRIALS = (
+    "training.rows.max_text_tokens",
+    "training.validation_share",
+    "training.checkpoint_share",
+    "training.log_every",
+)
+"""What decides the data, at which marks trials are judged, or no number at all."""
 _SAME_FOR_ALL = ("training.batch_rows", "training.contrastive_group", "training.rows.", "training.objectives.")
 _OF_SYSTEMS = ("options.", "stages.")
 
@@ -106,10 +112,10 @@ def check_space(space: Space, settings: Settings, *, compared: bool) -> None:
         for name, full in written:
             _check_key(settings, full, entry, where)
             own = full.removeprefix(f"systems.{name}.")
-            if not own.startswith("training." if own == full else _OF_SYSTEMS) or full == _OF_THE_DATA:
+            if not own.startswith("training." if own == full else _OF_SYSTEMS) or full in _SAME_FOR_ALL_TRIALS:
                 raise UserError(
-                    f"'{key}' cannot be searched: it decides the data, the starting point or how trials are scored, "
-                    "which all share; a space holds keys of 'training' and of the systems' options and stages"
+                    f"'{key}' cannot be searched: it decides the data, the starting point or how trials are "
+                    "judged, which all share; a space holds keys of 'training' and of the systems' options and stages"
                 )
         if compared and key.startswith(_SAME_FOR_ALL):
             raise UserError(
