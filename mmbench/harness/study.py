@@ -123,6 +123,12 @@ class Study:
             return None
         return Asked(trial.number, {key: _suggest(trial, key, entry) for key, entry in self.space.items()})
 
+    def under_way(self) -> bool:
+        """Whether a trial is being run, or another is to be begun."""
+        states = [trial.state for trial in self.counted()]
+        # One that waits beyond the number asked for stays where it is: `ask` does not begin it.
+        return TrialState.RUNNING in states or len(states) - states.count(TrialState.WAITING) < self.tuning.trials
+
     def mine(self) -> list[Asked]:
         """Trials that this parent's run had begun when it was interrupted; what others left behind is tried again."""
         found = []

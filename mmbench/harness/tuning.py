@@ -97,7 +97,7 @@ class Search:
         while True:
             num_started = self._run_all(processes, num_slots, interrupted)
             interrupted = []
-            if not any(self._under_way(study) for study in self.studies.values()):
+            if not any(study.under_way() for study in self.studies.values()):
                 return
             for study in self.studies.values():
                 study.take_over()
@@ -194,10 +194,6 @@ class Search:
                 continue
             if files.number not in {trial.number for trial in study.trials() if study.state(trial) == "running"}:
                 tasks.mark_trial_failed(files, "interrupted for so long that it was tried again as another trial")
-
-    def _under_way(self, study: "Study") -> bool:
-        states = [study.state(trial) for trial in study.counted()]
-        return "running" in states or "waiting" in states or len(states) < study.tuning.trials
 
     def record(self) -> dict[str, Any]:
         """What was searched for, and what was found for each system: the content of ``tuning.json``."""

@@ -184,6 +184,18 @@ def test_a_failed_trial_says_why_and_is_tried_again_as_often_as_asked(tmp_path: 
     assert [trial.number for trial in one.counted()] == [trial.number for trial in counted] == [1, 2]
 
 
+def test_a_retry_beyond_the_trials_asked_for_is_not_waited_for(tmp_path: Path) -> None:
+    one = study(tmp_path, retries=1, trials=3)
+    for status in ("done", "done", "failed"):
+        assert one.under_way()
+        asked = one.ask()
+        assert asked is not None and one.under_way()
+        one.tell(asked.number, status, [1.0], {}, None)
+    assert one.under_way(), "the retry is to be begun"
+    fewer = study(tmp_path, retries=1, trials=2)
+    assert fewer.ask() is None and not fewer.under_way()
+
+
 def test_an_empty_study_has_no_best(tmp_path: Path) -> None:
     one = study(tmp_path)
     assert one.best() is None and one.front() == []
