@@ -97,6 +97,8 @@ def foresee(
     """
     meter = Meter(rows_per_epoch=sizes.datamodule.num_train_images)
     found: list[StageForesight] = []
+    # Steps that were gone through; the meter counts those that were foreseen at a rate too.
+    visited = 0
     exact, end = True, 0.0
     for index, stage in enumerate(stages):
         end += stage.share
@@ -104,13 +106,14 @@ def foresee(
         found.append(seen)
         before = Meter(**vars(meter))
         while True:
-            size, step_cost = sizes[meter.steps], meter.spent(budget.unit)
+            size, step_cost = sizes[visited], meter.spent(budget.unit)
             flops = 0.0
             for part, shape in enumerate(size.shapes):
                 if shape not in seen.flops_by_shape:
-                    seen.flops_by_shape[shape] = count(index, sizes.batch(meter.steps, part))
+                    seen.flops_by_shape[shape] = count(index, sizes.batch(visited, part))
                 flops += seen.flops_by_shape[shape]
             meter.add_step(size.totals, flops, flops * seconds_per_flop[index], 0.0)
+            visited += 1
             if meter.has_reached(end, budget, meter.spent(budget.unit) - step_cost):
                 break
             if meter.steps - before.steps >= MOST_STEPS:

@@ -6,6 +6,7 @@ import pytest
 
 from mmbench.config.budget import parse_budget
 from mmbench.config.errors import UserError
+from mmbench.config.model import StageSettings
 from mmbench.config.settings import Settings
 from mmbench.data.datamodule import MultimodalDataModule
 from mmbench.harness import foresight
@@ -104,6 +105,17 @@ def test_a_long_stage_is_foreseen_from_its_first_steps(
         assert spent(one).steps == pytest.approx(spent(whole).steps, rel=0.1, abs=1)
         for key in ("samples", "tokens", "flops"):
             assert getattr(spent(one), key) == pytest.approx(getattr(spent(whole), key), rel=0.1), key
+
+
+def test_steps_that_are_not_gone_through_are_not_built(
+    datamodule: MultimodalDataModule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(foresight, "MOST_STEPS", 10)
+    sizes = foresight.StepSizes(datamodule, datamodule.batch_rows)
+    stages = [StageSettings(share=0.5), StageSettings(share=0.5)]
+    meter, found, exact = foresight.foresee(sizes, stages, parse_budget("1000steps"), lambda *_: 1.0, [0.0, 0.0])
+    assert not exact and meter.steps == 1000 and [stage.steps for stage in found] == [500, 500]
+    assert len(sizes._known) == 20
 
 
 def test_matched_systems_are_planned_as_they_will_be_trained(runs_dir: Path) -> None:
