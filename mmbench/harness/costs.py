@@ -12,6 +12,7 @@ from mmbench.families.family import Family
 from mmbench.harness.cell import build
 from mmbench.harness.flops import count_step_flops
 from mmbench.harness.latency import resized, side_near
+from mmbench.harness.matching import trainable_parameters
 from mmbench.harness.opened import open_run
 from mmbench.harness.run_files import read_json, write_json
 
@@ -49,8 +50,7 @@ def _cost(family: Family, stages: list[StageSettings], datamodule: MultimodalDat
     group = family.training_settings.contrastive_group
     places = [(step, first) for step in steps for first in range(0, datamodule.batch_rows, group)]
     for stage in stages:
-        family.freeze_all_but(stage.train)
-        trainable = max(trainable, sum(p.numel() for p in family.parameters() if p.requires_grad))
+        trainable = max(trainable, trainable_parameters(family, stage.train))
         for step, first in places:
             batch = datamodule.train_batch(step, first, group)
             larger = replace(batch, images=resized(batch.images, side))

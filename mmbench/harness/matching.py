@@ -9,8 +9,9 @@ import torch
 from mmbench.config.errors import UserError
 from mmbench.config.model import SystemSettings
 from mmbench.config.settings import Settings
-from mmbench.families.family import Family, SharedParts
+from mmbench.families.family import SharedParts
 from mmbench.families.registry import build_family, family_class
+from mmbench.families.trainee import Trainee
 from mmbench.harness.run_files import RunFiles, read_json, write_json
 
 TOLERANCE = 0.01
@@ -116,7 +117,7 @@ class _Counts:
         return cost["parameters_total" if self.settings.match == "params" else "parameters_active"]
 
 
-def trainable_parameters(family: Family, parts: list[str]) -> int:
+def trainable_parameters(family: Trainee, parts: list[str]) -> int:
     """Parameters that train where these parts do; leaves the family so."""
     family.freeze_all_but(parts)
     return sum(parameter.numel() for parameter in family.parameters() if parameter.requires_grad)

@@ -15,6 +15,7 @@ from mmbench.config.model import StageSettings
 from mmbench.config.training import TrainerSettings, TrainingSettings
 from mmbench.data.datamodule import MultimodalDataModule
 from mmbench.families.trainee import Trainee
+from mmbench.harness.matching import trainable_parameters
 from mmbench.harness.meter import Meter
 from mmbench.harness.quiet import quiet_lightning
 from mmbench.harness.run_files import CellFiles
@@ -81,7 +82,7 @@ def restore(trainee: Trainee, weights: Path) -> None:
 
 def _describe(trainee: Trainee, stage: StageSettings) -> dict[str, Any]:
     trained, frozen = trainee.freeze_all_but(stage.train)
-    parameters = sum(p.numel() for p in trainee.parameters() if p.requires_grad)
+    parameters = trainable_parameters(trainee, stage.train)
     return {"share": stage.share, "trains": trained, "frozen": frozen, "parameters_trainable": parameters}
 
 
