@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 SYSTEM_HELP = "a preset's name (see 'mmbench list systems'), the path of a YAML file, or NAME= and one of the two"
 DATA_HELP = "a name (see 'mmbench list data'), a folder or file of data, or a YAML file of data settings"
-
-
 SPACE_HELP = "a name (see 'mmbench list spaces') or a YAML file of a search space; default: default"
 
 
