@@ -7,6 +7,7 @@ import re
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
@@ -93,15 +94,14 @@ def test_plain_lines_say_each_phase_and_each_tenth_once(tmp_path: Path) -> None:
 def test_plain_lines_between_tenths_come_every_few_seconds_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(progress, "_PLAIN_INTERVAL_S", 0.05)
+    clock = SimpleNamespace(s=0.0)
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: clock.s))
     run, console = RunFiles(tmp_path), plain_console()
     with ComparisonDisplay(run, CELLS, console=console) as display:
-        for fraction in (0.01, 0.02, 0.03):
-            set_cell(run, "unified", 0, "training", fraction)
+        for clock.s, percent in ((0.0, 1), (5.0, 2), (14.9, 3), (15.1, 4), (29.9, 5)):
+            set_cell(run, "unified", 0, "training", percent / 100)
             display.update()
-        time.sleep(0.06)
-        display.update()
-    assert len(re.findall("training", written(console))) == 2
+    assert re.findall(r"training (\d+)%", written(console)) == ["1", "4"]
 
 
 def test_a_terminal_set_to_ci_gets_plain_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
