@@ -6,6 +6,7 @@ import pandas as pd
 
 from mmbench.report import numbers
 from mmbench.report.catalogue import describe
+from mmbench.report.pairs import ALPHA
 from mmbench.report.tables import Row, Table, TableCell
 from mmbench.report.text import Text, bold, join_systems, text
 
@@ -15,28 +16,39 @@ _MINUS = f" {numbers.MINUS} "
 def with_looks(pairs: dict[str, list[dict[str, Any]]], looks: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
     """The pairs, with the one that was looked at several times told apart by the level of its last look.
 
-    Its interval becomes the repeated one (Jennison and Turnbull 1989), and the row gains ``look_p`` and ``look_level``.
+    Its interval becomes the repeated one (Jennison and Turnbull 1989), and the row gains ``look_p``, ``look_level`` and
+    ``look_alpha``, the chance of a false alarm over all looks together. A decision by an alpha above that of the report
+    is one of the looks alone: it does not make the pair told apart.
     """
     taken = looks.get("looks") or []
     if not taken or taken[-1].get("level") is None:
         return pairs
     a, b = looks["pair"]
-    last = taken[-1]
+    last, alpha = taken[-1], float(looks["alpha"])
     rows = []
     for row in pairs.get(looks["metric"], []):
         if {row["system_a"], row["system_b"]} == {a, b}:
             low, high = last["ci_low"], last["ci_high"]
             if row["system_a"] == b and low is not None and high is not None:
                 low, high = -high, -low
-            row = row | {"ci_low": low, "ci_high": high, "distinguishable": bool(looks.get("decided"))}
-            row |= {"look_p": last["p"], "look_level": last["level"]}
+            row = row | {
+                "ci_low": low,
+                "ci_high": high,
+                "distinguishable": bool(looks.get("decided")) and alpha <= ALPHA,
+            }
+            row |= {"look_p": last["p"], "look_level": last["level"], "look_alpha": alpha}
         rows.append(row)
     return pairs | ({looks["metric"]: rows} if rows else {})
 
 
 def interval_name(pair: dict[str, Any]) -> str:
     """What the interval of a pair is called."""
-    return "repeated 95% interval" if pair.get("look_level") is not None else "95% interval"
+    return "95% interval" if pair.get("look_level") is None else f"repeated {_percent(pair['look_alpha'])} interval"
+
+
+def _percent(alpha: float) -> str:
+    """What an interval of a level covers: ``95%``, ``99.5%``."""
+    return f"{round(100 * (1 - alpha), 6):g}%"
 
 
 def sure_words(pair: dict[str, Any]) -> str:
@@ -64,8 +76,18 @@ def looks_sentence(looks: dict[str, Any]) -> Text:
         words = (
             f" ({numbers.p_words(last['p'])} against a level of {numbers.fixed(last['level'], 3)}, which makes up for "
         )
-        return text(start, bold("decided"), after + words + "looking more than once).")
-    return text(start, bold("not decided"), f" by then ({len(taken)} looks, the last with {last['seeds']} seeds).")
+        return text(start, bold("decided"), after + words + "looking more than once)" + _at_alpha(looks) + ".")
+    words = f" by then ({len(taken)} looks, the last with {last['seeds']} seeds)"
+    return text(start, bold("not decided"), words + _at_alpha(looks) + ".")
+
+
+def _at_alpha(looks: dict[str, Any]) -> str:
+    """The alpha of all looks together where it is not that of the report."""
+    alpha = float(looks["alpha"])
+    if alpha == ALPHA:
+        return ""
+    weaker = f", too much to call them told apart at the report's {ALPHA:g}" if alpha > ALPHA else ""
+    return f", all looks together with an alpha of {alpha:g}{weaker}"
 
 
 def looks_table(looks: dict[str, Any]) -> Table | None:
@@ -95,5 +117,13 @@ def looks_table(looks: dict[str, Any]) -> Table | None:
         f"Looks at {_MINUS.join(looks['pair'])} on {shown.label}: the level of a look makes up for looking more than "
         "once, and the repeated intervals hold together."
     )
-    header = ["Look", "Seeds", "Difference", "Repeated 95% interval", "p", "Level", "Decision"]
+    header = [
+        "Look",
+        "Seeds",
+        "Difference",
+        f"Repeated {_percent(float(looks['alpha']))} interval",
+        "p",
+        "Level",
+        "Decision",
+    ]
     return Table("looks", title, header, rows, data=pd.DataFrame(taken), num_left=1)

@@ -9,6 +9,7 @@ import pandas as pd
 from mmbench.report import numbers
 from mmbench.report.answer import Summary, detectable, leading, names_of, ranked
 from mmbench.report.catalogue import FRONT_PAGE, HEADLINES, Metric, describe, ends, in_order, is_headline_variant
+from mmbench.report.looks import interval_name
 from mmbench.report.tables import Row, Table, TableCell
 
 
@@ -92,6 +93,10 @@ def pairs_table(summary: Summary, metric: str) -> Table:
         )
     if any(_dagger(row) for row in pairs):
         title += "; †: one common seed, the interval covers examples only"
+    for row in pairs:
+        if row.get("look_level") is not None:
+            names = f"{row['system_a']} and {row['system_b']}"
+            title += f"; the interval of {names} is the {interval_name(row)} of its looks"
     header = [
         "A",
         "B",

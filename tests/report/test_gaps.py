@@ -80,8 +80,8 @@ def empty_study(path):
         (path / name).unlink()
 
 
-def look(path, decided, looks):
-    content = {"pair": ["unified", "crossattn"], "metric": "vqa_accuracy", "alpha": 0.05, "max_seeds": 6}
+def look(path, decided, looks, alpha=0.05):
+    content = {"pair": ["unified", "crossattn"], "metric": "vqa_accuracy", "alpha": alpha, "max_seeds": 6}
     (path / "looks.json").write_text(json.dumps(content | {"reason": None, "looks": looks, "decided": decided}))
 
 
@@ -124,6 +124,20 @@ CASES = {
         {},
         lambda p: look(p, True, LOOKS),
         ["decided at look 2, with 3 seeds", "repeated 95% interval 1.0 to 9.0", "at a look with level 0.017"],
+    ),
+    "decided by a weak alpha": (
+        {},
+        lambda p: look(p, True, LOOKS, alpha=0.2),
+        [
+            "an alpha of 0.2, too much to call them told apart at the report's 0.05",
+            "Repeated 80% interval",
+            "the interval of unified and crossattn is the repeated 80% interval of its looks",
+        ],
+    ),
+    "decided by a strong alpha": (
+        {},
+        lambda p: look(p, True, LOOKS, alpha=0.005),
+        ["all looks together with an alpha of 0.005.", "repeated 99.5% interval 1.0 to 9.0, p = 0.004 at a look"],
     ),
     "undecided": ({}, lambda p: look(p, False, LOOKS), ["not decided by then (2 looks, the last with 3 seeds)"]),
     "a look at nothing": ({}, lambda p: look(p, False, NO_LOOK), ["not decided by then (1 looks"]),
@@ -177,6 +191,14 @@ def test_a_look_changes_its_pair_alone(make_run):
     assert changed == [("unified", "crossattn")]
     row = next(pair for pair in looked if pair["system_b"] == "crossattn" and pair["system_a"] == "unified")
     assert (row["ci_low"], row["ci_high"], row["distinguishable"]) == (-0.09, -0.01, True)
+
+
+@pytest.mark.parametrize(("alpha", "apart"), [(0.2, False), (0.05, True), (0.01, True)])
+def test_looks_tell_a_pair_apart_only_at_the_reports_level(make_run, alpha, apart):
+    path = make_run(images=6)
+    look(path, True, LOOKS, alpha)
+    pairs = build_summary(load_run(path))["pairs"]["vqa_accuracy"]
+    assert next(pair for pair in pairs if "look_level" in pair)["distinguishable"] is apart
 
 
 def test_the_tables_of_tuning_hold_every_trial(make_run, tmp_path):
