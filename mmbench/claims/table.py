@@ -17,6 +17,7 @@ from mmbench.config.whole_file import whole_file
 from mmbench.harness.run_files import write_json
 from mmbench.report import numbers
 from mmbench.report.catalogue import describe
+from mmbench.report.escaping import write_csv
 from mmbench.report.tables import Table, TableCell, markdown
 
 HEADER = ["claim", "title", "verdict", "what was found", "budget", "seeds"]
@@ -48,7 +49,7 @@ def write_claims(entries: list[dict[str, Any]], reports_dir: Path) -> Path:
     """Write ``claims.json``, ``claims.csv`` (a row a rule) and ``claims.md``; returns the last one's path."""
     write_json(reports_dir / "claims.json", entries)
     with whole_file(reports_dir / "claims.csv") as part:
-        pd.DataFrame(_csv_rows(entries), columns=_CSV_COLUMNS).to_csv(part, index=False)
+        write_csv(pd.DataFrame(_csv_rows(entries), columns=_CSV_COLUMNS), part)
     cells = [[TableCell(text) for text in row(entry)] for entry in entries]
     table = Table("claims", "Claims: predictions, and what the runs say of them", HEADER, cells, left_all=True)
     with whole_file(reports_dir / "claims.md") as part:

@@ -151,3 +151,11 @@ def test_the_table_has_every_verdict_and_no_markup_from_titles(tmp_path: Path) -
     table = pd.read_csv(tmp_path / "claims.csv")
     assert len(table) == 3 + 3 + 1 + 1 and table["difference"].notna().sum() == 1
     assert row(entries[3]) == ["8", "", "not yet", "needs a part", "", ""]
+
+
+def test_no_text_of_a_claim_is_a_formula_to_a_spreadsheet(tmp_path: Path) -> None:
+    """A claim's title and its reason are a user's words."""
+    claim = Claim(number=9, title='=HYPERLINK("x")')
+    write_claims([claim_entry(claim, not_judged(claim, "@cmd"), {})], tmp_path)
+    table = pd.read_csv(tmp_path / "claims.csv")
+    assert table["title"].tolist() == ["'" + claim.title] and table["reason"].tolist() == ["'@cmd"]
