@@ -3,12 +3,11 @@
 from collections.abc import Hashable
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from mmbench.report.catalogue import in_order, is_headline_variant
 from mmbench.stats import compare_systems
-from mmbench.stats.multiple import holm
+from mmbench.stats.multiple import holm, levels_left
 
 ALPHA = 0.05
 """The chance, over one family of pairs, of calling any two apart that are not."""
@@ -54,11 +53,9 @@ def _against(scores: pd.DataFrame, metric: str, names: list[str], baseline: str)
     table["distinguishable"] = table["p_holm"] < ALPHA
     # What a pair could have shown is a matter of the level at which the family's procedure tests it: a single pair
     # that is compared at that level says so.
-    rank = np.argsort(np.argsort(np.nan_to_num(p, nan=np.inf), kind="stable"), kind="stable")
-    num_known, num_found = int((~np.isnan(p)).sum()), int(table["distinguishable"].sum())
-    for index, chosen in enumerate(both):
-        level = ALPHA / max(num_known - min(int(rank[index]), num_found), 1)
-        alone = compare_systems(chosen, metric, level).iloc[0]
+    levels = levels_left(p, table["distinguishable"].to_numpy(dtype=bool), ALPHA)
+    for index, (chosen, level) in enumerate(zip(both, levels, strict=True)):
+        alone = compare_systems(chosen, metric, float(level)).iloc[0]
         for column in ("smallest_detectable", "seeds_needed"):
             table.loc[index, column] = alone[column]
     return table.assign(adjusted_over=len(table))
