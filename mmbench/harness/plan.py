@@ -1,5 +1,6 @@
 """What a comparison would be, found without training: parameters, operations, steps, memory, time, what is matched."""
 
+import functools
 import os
 import resource
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 
 from mmbench.config.budget import Budget, parse_budget
+from mmbench.config.errors import UserError
 from mmbench.config.model import SystemSettings
 from mmbench.config.settings import Settings
 from mmbench.data.batch import IGNORED, Batch
@@ -21,10 +23,12 @@ from mmbench.harness.flops import count_step_flops
 from mmbench.harness.foresight import StageForesight, StepSizes, foresee, shape_of
 from mmbench.harness.matching import Matched, match_parameters, trainable_parameters, with_widths
 from mmbench.harness.meter import Meter
+from mmbench.harness.micro_batch import with_rows_that_fit
 from mmbench.harness.opened import cache_dir
 from mmbench.harness.precision import device_of
 from mmbench.harness.prepare import check_budget
 from mmbench.harness.probe import decide, time_step
+from mmbench.harness.processes import TaskFailedError
 from mmbench.harness.run_files import RunFiles
 from mmbench.harness.starting_point import assemble, shared_parts, untrained
 from mmbench.nn.attention import attention_kernel, set_attention_kernel
@@ -96,8 +100,15 @@ def make_plan(runs: list[Settings], runs_dir: Path, *, probe: bool) -> Plan:
         probe: whether a few steps are timed on this machine.
 
     Raises:
-        UserError: the data or a system cannot be used.
+        UserError: the data or a system cannot be used, or not even one contrastive group fits into memory.
     """
+    try:
+        return _planned(runs, runs_dir, probe)
+    except TaskFailedError as error:
+        raise UserError(str(error)) from None
+
+
+def _planned(runs: list[Settings], runs_dir: Path, probe: bool) -> Plan:
     settings = untrained(runs[0])
     files = RunFiles(runs_dir.resolve() / settings.name)
     datamodule = MultimodalDataModule(settings, cache_dir(files), seed=settings.seeds[0], decode=False)
@@ -113,15 +124,21 @@ def make_plan(runs: list[Settings], runs_dir: Path, *, probe: bool) -> Plan:
     set_attention_kernel(decided.get("attention", kernel))
     rows = int(decided.get("micro_batch_rows") or settings.trainer.micro_batch_rows or settings.training.batch_rows)
     precision = decided.get("precision", settings.trainer.precision)
-    sizes = StepSizes(datamodule, rows)
+    sizes = functools.cache(functools.partial(StepSizes, datamodule))
     budgets = [parse_budget(run.budget) for run in runs]
     planned: list[SystemPlan] = []
     for name in list(families):
-        family = families.pop(name)
+        family = families.pop(name).cpu()  # the probe has left one on the device
         for run in runs:
             check_budget(name, settings.systems[name], family, replace(settings, budget=run.budget), datamodule)
-        one = _OneSystem(name, settings.systems[name], family, sizes, device_of(settings.trainer), precision)
-        planned += one.under(budgets, probe)
+
+        def attempt(most_rows: int, name: str = name, family: Family = family) -> list[SystemPlan]:
+            family.zero_grad(set_to_none=True)  # what an attempt that ran out of memory has left
+            system, device = settings.systems[name], device_of(settings.trainer)
+            one = _OneSystem(name, system, family, sizes(most_rows), device, precision)
+            return list(one.under(budgets, probe))
+
+        planned += with_rows_that_fit(attempt, rows, settings.training)
     set_attention_kernel(kernel)
     return Plan(planned, matched, decided)
 

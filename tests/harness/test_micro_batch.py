@@ -9,13 +9,16 @@ import pytest
 import torch
 from torch import Tensor
 
+from mmbench.config.errors import UserError
 from mmbench.config.load import save_settings
+from mmbench.config.settings import Settings
 from mmbench.config.training import TrainingSettings
 from mmbench.families.family import Sight
 from mmbench.families.unified import Unified
 from mmbench.harness.cell import train_cell
 from mmbench.harness.micro_batch import fewer_rows, with_rows_that_fit
 from mmbench.harness.opened import open_run
+from mmbench.harness.plan import make_plan
 from mmbench.harness.prepare import prepare_data
 from mmbench.harness.processes import TaskFailedError
 from mmbench.harness.run_files import CellFiles, RunFiles
@@ -39,6 +42,18 @@ class Greedy(Unified):
 
 def trained(folder: Path, fitting: int, group: int = 2) -> CellFiles:
     """A cell of 12 steps of 8 rows, with a checkpoint after every third."""
+    settings = greedy(group)
+    files = RunFiles(folder / "runs" / f"fitting{fitting}")
+    Greedy.fitting = fitting
+    Greedy.looks.clear()
+    save_settings(settings, files.comparison)
+    prepare_data(files.root)
+    train_cell(open_run(files.root), files.cell("unified", 0))
+    return files.cell("unified", 0)
+
+
+def greedy(group: int = 2) -> Settings:
+    """Settings of 12 steps of 8 rows, from nothing."""
     settings = micro_settings(["unified"], name="one", budget="12steps")
     settings.training = replace(
         settings.training,
@@ -53,13 +68,7 @@ def trained(folder: Path, fitting: int, group: int = 2) -> CellFiles:
     settings.systems["unified"] = replace(
         system, family=f"{__name__}:Greedy", stages=[replace(system.stages[1], share=1.0)]
     )
-    files = RunFiles(folder / "runs" / f"fitting{fitting}")
-    Greedy.fitting = fitting
-    Greedy.looks.clear()
-    save_settings(settings, files.comparison)
-    prepare_data(files.root)
-    train_cell(open_run(files.root), files.cell("unified", 0))
-    return files.cell("unified", 0)
+    return settings
 
 
 @pytest.mark.parametrize("fitting", [0, 14])
@@ -84,6 +93,16 @@ def test_out_of_memory_halves_the_rows_and_changes_nothing(tmp_path: Path, fitti
 def test_the_smallest_micro_batch_is_a_contrastive_group(tmp_path: Path) -> None:
     with pytest.raises(TaskFailedError, match=r"out of memory with 8 rows at once.*contrastive_group \(8\)"):
         trained(tmp_path, 0, group=8)
+
+
+def test_a_plan_halves_the_rows_as_a_training_does(tmp_path: Path) -> None:
+    Greedy.fitting = 0
+    Greedy.looks.clear()
+    (one,) = make_plan([greedy()], tmp_path, probe=False).systems
+    assert one.spent is not None and one.spent.steps == 12
+    assert [rows for rows in dict.fromkeys(Greedy.looks) if rows > 1] == [8, 4, 2]
+    with pytest.raises(UserError, match=r"out of memory with 8 rows at once.*contrastive_group \(8\)"):
+        make_plan([greedy(group=8)], tmp_path, probe=False)
 
 
 @pytest.mark.parametrize(
