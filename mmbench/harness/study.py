@@ -218,7 +218,8 @@ def open_storage(url: str, grace_s: int = _GRACE_S) -> RDBStorage:
         grace_s: after so long without a heartbeat a trial is tried again.
 
     Raises:
-        UserError: the URL is malformed, its driver is missing, or the database does not answer.
+        UserError: the URL is malformed, its driver is missing, the database does not answer, or its tables are those
+            of another version of Optuna.
     """
     quiet_optuna()
     # Optuna 5 renamed the argument.
@@ -239,7 +240,9 @@ def open_storage(url: str, grace_s: int = _GRACE_S) -> RDBStorage:
         ) from None
     except ImportError as error:
         raise UserError(f"the storage '{shown}' needs a package that is not installed: {_line(error)}") from None
-    except sqlalchemy.exc.SQLAlchemyError as error:
+    except RuntimeError as error:  # so Optuna says that another version has made the tables
+        raise UserError(f"the storage '{shown}' cannot be used: {_line(error)}") from None
+    except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
         raise UserError(f"the storage '{shown}' does not answer: {_line(error)}") from None
 
 

@@ -47,6 +47,10 @@ def run_sweep(settings: Settings, runs_dir: Path, *, jobs: int | None, command: 
         return _Sweep(run, settings, jobs, storage).run()
 
 
+_COLUMNS = ("system", "number", "state", "value", "cost", "reason", "front")
+"""Of the table of trials, before what they spent and their values."""
+
+
 class _Sweep(Comparison):
     """The steps before a comparison's cells, then the search."""
 
@@ -81,5 +85,6 @@ def trials_table(found: dict[str, Any]) -> pd.DataFrame:
             ended = {key: trial[key] for key in ("number", "state", "value", "cost", "reason")}
             front = trial["number"] in one["front"]
             rows.append({"system": system, **ended, "front": front, **trial["spent"], **values})
-    table = pd.DataFrame(rows).rename(columns={"value": found["metric"]})
+    columns = dict.fromkeys([*_COLUMNS, *(column for row in rows for column in row)])
+    table = pd.DataFrame(rows, columns=list(columns)).rename(columns={"value": found["metric"]})
     return table.drop(columns="cost") if found["cost"] == "none" else table.rename(columns={"cost": found["cost"]})

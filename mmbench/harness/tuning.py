@@ -52,7 +52,7 @@ class Search:
         display: ComparisonDisplay,
         note: Callable[[str, Exception], None],
     ) -> None:
-        from mmbench.harness.study import Study, open_storage
+        from mmbench.harness.study import Study, answering, open_storage
 
         data = read_json(run.data)
         check_metric(settings.tuning.metric, data["tasks"])
@@ -67,7 +67,9 @@ class Search:
         self.studies: dict[str, Study] = {}
         for system in systems:
             space = space_of(settings.tuning.space, settings, system)
-            if space:
+            if not space:
+                continue
+            with answering(self._storage):
                 self.studies[system] = Study(
                     self._storage,
                     study_name(run, settings, system, budget),
@@ -196,14 +198,22 @@ class Search:
                 tasks.mark_trial_failed(files, "interrupted for so long that it was tried again as another trial")
 
     def record(self) -> dict[str, Any]:
-        """What was searched for, and what was found for each system: the content of ``tuning.json``."""
+        """What was searched for, and what was found for each system: the content of ``tuning.json``.
+
+        Raises:
+            UserError: the storage does not answer any more.
+        """
+        from mmbench.harness.study import answering
+
+        with answering(self._storage):
+            systems = {system: _found(study) for system, study in self.studies.items()}
         tuning = asdict(self.settings.tuning)
         return {
             **{key: tuning[key] for key in ("trials", "metric", "cost", "sampler", "pruner", "space")},
             **{key: tuning[key] for key in ("training_seed", "sampler_seed")},
             "direction": directions(self.settings.tuning)[0],
             "budget": self.budget,
-            "systems": {system: _found(study) for system, study in self.studies.items()},
+            "systems": systems,
         }
 
 

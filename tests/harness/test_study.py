@@ -232,6 +232,14 @@ def test_a_storage_that_cannot_be_opened(url: str, words: str, monkeypatch: pyte
     assert "secret" not in str(error.value)
 
 
+def test_a_storage_of_another_version_of_optuna(tmp_path: Path) -> None:
+    study(tmp_path)
+    with sqlite3.connect(tmp_path / "study.db") as database:
+        database.execute("update alembic_version set version_num = 'v0.9.0.a'")
+    with pytest.raises(UserError, match="cannot be used: The runtime optuna version"):
+        study(tmp_path)
+
+
 def test_nothing_is_printed(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], recwarn: pytest.WarningsRecorder
 ) -> None:
