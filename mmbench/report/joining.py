@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from mmbench.config.baselines import SEEDLESS
 from mmbench.config.budget import Budget, parse_budget
 from mmbench.config.errors import UserError
 from mmbench.report.numbers import join
@@ -23,7 +24,8 @@ _DECIDES_NOTHING = {
 def join_runs(runs: list[RunData], name: str) -> list[RunData]:
     """The runs as one comparison for each budget, the smallest budget first; more than one make a scaling study.
 
-    A baseline that several runs have is taken from the first in which it is finished. The order of the systems is
+    A baseline that several runs have is taken from the first in which it is finished; one that no seed changes is taken
+    once. The order of the systems is
     that of the runs, and the same at every budget.
 
     Raises:
@@ -147,9 +149,12 @@ def _join(runs: list[RunData], name: str, order: list[str]) -> RunData:
     """Runs of one budget as one."""
     _check_tuned(runs)
     owner: dict[tuple[str, int], int] = {}
+    once = _taken_once(runs)
     for number, run in enumerate(runs):
         for cell in run.cells:
             key = (cell.system, cell.seed)
+            if once.get(cell.system, (number, cell.seed)) != (number, cell.seed):
+                continue
             if key not in owner:
                 owner[key] = number
             elif not run.is_baseline(cell.system):
@@ -184,6 +189,15 @@ def _join(runs: list[RunData], name: str, order: list[str]) -> RunData:
         parts=[part for number, run in enumerate(runs) for part in _parts(run, number, owner)],
         left_out=lost_looks + _targets(runs),
     )
+
+
+def _taken_once(runs: list[RunData]) -> dict[str, tuple[int, int]]:
+    """Of each baseline that no seed changes, the run and seed of the cell to be taken: the first that is finished."""
+    cells = [(number, cell) for number, run in enumerate(runs) for cell in run.cells if cell.system in SEEDLESS]
+    found: dict[str, tuple[int, int]] = {}
+    for number, cell in sorted(cells, key=lambda each: each[1].status != "done"):
+        found.setdefault(cell.system, (number, cell.seed))
+    return found
 
 
 def _by_system(contents: list[dict[str, Any]]) -> dict[str, Any]:

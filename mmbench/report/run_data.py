@@ -8,12 +8,11 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from mmbench.config.baselines import BASELINES, SEEDLESS
 from mmbench.config.errors import UserError
 from mmbench.harness.run_files import RunFiles, read_json
 from mmbench.report.escaping import encodable
 
-BASELINES = ("chance", "majority", "blind")
-"""Systems that stand in every table as baselines, in this order."""
 _SCORE_COLUMNS = ["system", "seed", "metric", "example_id", "cluster_id", "score"]
 
 
@@ -171,14 +170,18 @@ def _settings(path: Path) -> dict[str, Any]:
 def _cells(files: RunFiles, settings: dict[str, Any]) -> list[Cell]:
     """All cells: systems as the settings order them, others, then the baselines; seeds rising.
 
-    A cell that the settings ask for and that has no folder is there too, as one that waits: no gap is silent.
+    A cell that the settings ask for and that has no folder is there too, as one that waits: no gap is silent. The same
+    holds of a seed that was added, which the settings do not name, once any cell has it.
     """
     cells = [Cell(each.system, each.seed, _json(each.cell, {}), _log(each.log)) for each in files.cells()]
     listed = list(settings.get("systems") or {})
     if cells or files.tuning.is_file():
         there = {(cell.system, cell.seed) for cell in cells}
-        asked = [(name, int(seed)) for name in listed for seed in settings.get("seeds") or []]
-        cells += [Cell(name, seed, {"kind": "system"}) for name, seed in asked if (name, seed) not in there]
+        seeds = list(dict.fromkeys([*map(int, settings.get("seeds") or []), *sorted(cell.seed for cell in cells)]))
+        asked = [(name, seed, "system") for name in listed for seed in seeds]
+        for name in settings.get("baselines") or []:
+            asked += [(name, seed, "baseline") for seed in seeds[: 1 if name in SEEDLESS else None]]
+        cells += [Cell(name, seed, {"kind": kind}) for name, seed, kind in asked if (name, seed) not in there]
 
     def rank(cell: Cell) -> tuple[int, int, str, int]:
         if cell.system in listed:

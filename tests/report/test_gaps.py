@@ -57,6 +57,18 @@ def lose_cell(path):
     edit(path, lambda s: s[~((s["system"] == "hybrid") & (s["seed"] == 1))])
 
 
+def lose_baselines(path):
+    """As a kill leaves it: blind's third seed and all of the majority are yet to come."""
+    shutil.rmtree(path / "cells" / "blind" / "seed2")
+    shutil.rmtree(path / "cells" / "majority")
+    edit(path, lambda s: s[~((s["system"] == "majority") | ((s["system"] == "blind") & (s["seed"] == 2)))])
+
+
+def begin_another_seed(path):
+    """A seed that was added, of which one system has begun."""
+    shutil.copytree(path / "cells" / "hybrid" / "seed1", path / "cells" / "hybrid" / "seed3")
+
+
 def tune(path, **systems):
     content = {"trials": 3, "metric": "vqa_accuracy", "direction": "maximize", "sampler": "tpe", "systems": systems}
     (path / "tuning.json").write_text(json.dumps(content))
@@ -99,6 +111,12 @@ CASES = {
     "one example": ({}, one_example, ["share no seed or too few images to be compared"]),
     "a metric missing": ({}, lambda p: drop(p, "hybrid", "vqa_accuracy"), ["hybrid has no such score", "not measured"]),
     "a cell missing": ({}, lose_cell, ["Not finished: hybrid seed 1"]),
+    "cells of baselines missing": ({}, lose_baselines, ["Not finished: majority seed 0 and blind seed 2."]),
+    "an added seed begun": (
+        {},
+        begin_another_seed,
+        ["Not finished: unified seed 3, crossattn seed 3, chance seed 3 and blind seed 3."],
+    ),
     "one seed": ({"seeds": 1}, lambda p: None, ["over examples only", "One seed:"]),
     "no questions": ({"questions": False}, lambda p: None, ["not applicable (the data has no questions)"]),
     "all failed": (

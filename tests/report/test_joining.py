@@ -64,14 +64,24 @@ def test_examples_show_the_answers_of_all_runs(two):
     assert "unified" in wanted["answers"]
 
 
+def keep_seeds(path, *seeds):
+    """What is left of a run had it been run with these seeds alone."""
+    scores = pd.read_parquet(path / "scores.parquet")
+    scores.loc[scores["system"] == "majority", "seed"] = seeds[0]
+    scores[scores["seed"].isin(seeds)].to_parquet(path / "scores.parquet")
+    majority = path / "cells" / "majority"
+    (majority / "seed0").rename(majority / f"seed{seeds[0]}")
+    for folder in (path / "cells").glob("*/seed*"):
+        if int(folder.name.removeprefix("seed")) not in seeds:
+            shutil.rmtree(folder)
+    return change(path, seeds=list(seeds))
+
+
 @pytest.fixture
 def halves(make_run):
     """Two runs of one system, with seeds 0 and 1 and with 2 and 3."""
     first = make_run("first", systems=["unified"], images=8, seeds=2)
-    second = change(make_run("second", systems=["unified"], images=8, seeds=4), seeds=[2, 3])
-    for seed in (0, 1):
-        shutil.rmtree(second / "cells" / "unified" / f"seed{seed}")
-    return [change(first, seeds=[0, 1]), second]
+    return [first, keep_seeds(make_run("second", systems=["unified"], images=8, seeds=4), 2, 3)]
 
 
 def test_further_seeds_of_a_system_join(halves):
@@ -79,6 +89,14 @@ def test_further_seeds_of_a_system_join(halves):
     assert [cell.seed for cell in run.cells_of("unified")] == [0, 1, 2, 3]
     rows = run.scores["test"].query("system == 'unified' and metric == 'cider_d'")
     assert rows["seed"].nunique() == 4 and not rows.duplicated(["seed", "example_id"]).any()
+
+
+def test_the_majority_of_two_runs_stands_beside_every_seed(halves):
+    (run,) = joined(halves)
+    assert [cell.seed for cell in run.cells_of("majority")] == [0]
+    pairs = build_summary(run)["pairs"]["cider_d"]
+    against = next(pair for pair in pairs if (pair["system_a"], pair["system_b"]) == ("unified", "majority"))
+    assert against["n_seeds"] == 4
 
 
 @pytest.mark.parametrize(
@@ -219,9 +237,7 @@ def test_looks_hold_beside_other_systems_but_not_beside_further_seeds(make_run):
     (first / "looks.json").write_text(json.dumps(LOOKED))
     (run,) = joined([first, other])
     assert run.looks == LOOKED and run.left_out == []
-    further = change(make_run("further", systems=["unified"], images=6, seeds=3), seeds=[2])
-    for seed in (0, 1):
-        shutil.rmtree(further / "cells" / "unified" / f"seed{seed}")
+    further = keep_seeds(make_run("further", systems=["unified"], images=6, seeds=3), 2)
     (run,) = joined([first, further])
     assert run.looks == {} and len(run.left_out) == 1
     said = " ".join(plain(note) for note in joining_notes(run))
