@@ -4,7 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 from mmbench.report import numbers
+from mmbench.report.answer import Summary, names_of
 from mmbench.report.run_data import RunData
+from mmbench.report.text import Text, bold, system, text
 
 TOLERANCE = 0.01
 """A deviation above this share is flagged."""
@@ -53,3 +55,25 @@ def mean_of(run: RunData, system: str, key: str) -> float | None:
     """The mean over a system's cells of one ledger entry; ``None`` where none has it."""
     values = [cell.ledger[key] for cell in run.cells_of(system) if isinstance(cell.ledger.get(key), int | float)]
     return sum(map(float, values)) / len(values) if values else None
+
+
+def matched_sentences(summary: Summary) -> list[Text]:
+    """For page one: which sizes were made equal, by which width of each system; empty where none were."""
+    found = summary["matched"]
+    if not found:
+        return []
+    within = numbers.percent(TOLERANCE, 0)
+    said = [text(f"Matched before training, within {within} of the largest system: the {found['counts']}.")]
+    for name in names_of(summary, "system"):
+        one = found["systems"].get(name)
+        if one and not one["reason"]:
+            how = " as it is" if one["width"] is None else f" by {one['option']}={one['width']}"
+            deviation = numbers.fixed(100 * one["deviation"], 2, sign=True)
+            said.append(text(system(name), f"{how}: {numbers.count(one['count'])} ({deviation}%)."))
+    return said
+
+
+def unmatched(summary: Summary) -> list[Text]:
+    """Notices: each system whose size could not be made equal, and why."""
+    systems = (summary["matched"].get("systems") or {}).items()
+    return [text(bold("Sizes: "), f"{one['said']}.") for _, one in systems if one["reason"]]

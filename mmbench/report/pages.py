@@ -11,6 +11,7 @@ from mmbench.report.front_figure import draw_fronts
 from mmbench.report.fronts import fronts_table
 from mmbench.report.joined_text import joined_table, joining_notes
 from mmbench.report.looks import looks_sentence, looks_table
+from mmbench.report.matching import matched_sentences, unmatched
 from mmbench.report.run_data import RunData
 from mmbench.report.tables import write_table
 from mmbench.report.text import Text, text
@@ -43,7 +44,7 @@ def _first_page(document: Document) -> None:
     document.lead("Answer", [answer.verdict(summary), looks_sentence(summary["looks"])])
     for item in joining_notes(document.run):
         document.notice(item)
-    for item in incomplete(summary):
+    for item in [*incomplete(summary), *unmatched(summary)]:
         document.notice(item)
     for label, said in answer.sentences(summary):
         document.lead(label, said)
@@ -56,7 +57,7 @@ def _first_page(document: Document) -> None:
     )
     document.paragraph(text(" ".join([legend, *notes])), small=True)
     document.table(ledger_tables.matching_table(summary))
-    for item in tuning_sentences(summary):
+    for item in [*matched_sentences(summary), *tuning_sentences(summary)]:
         document.paragraph(item, small=True)
     document.paragraph(_shared(document.run), small=True)
     document.lead("Not to be concluded", [])

@@ -58,6 +58,7 @@ def build_summary(run: RunData) -> dict[str, Any]:
         "pairs": with_looks(all_pairs(scores["test"], run.systems, run.baselines), run.looks),
         "fronts": fronts(run, scores["test"], results["test"]),
         "matching": matching(run),
+        "matched": run.matching,
         "no_numbers": no_numbers(run),
         "pretraining": run.pretraining,
         "latency": run.latency.get("rows", []),

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mmbench.report import build_report
+from mmbench.report import build_report, numbers
 from mmbench.report.pages import write_document
 from mmbench.report.run_data import load_run
 from mmbench.report.summary import build_summary
@@ -69,6 +69,29 @@ def begin_another_seed(path):
     shutil.copytree(path / "cells" / "hybrid" / "seed1", path / "cells" / "hybrid" / "seed3")
 
 
+def match(path):
+    """As ``--match params`` leaves it: the largest system, one that follows it, and one that cannot."""
+    shared = {"target": 2_310_000, "reason": "", "said": ""}
+    follows = shared | {"option": "feed_forward", "width": 213, "count": 2_309_000, "deviation": -0.000433}
+    why = "family 'hybrid' has no width that could be moved"
+    said = f"hybrid is not matched, -13.4%: {why}"
+    cannot = shared | {
+        "option": "",
+        "width": None,
+        "count": 2_000_000,
+        "deviation": -0.134,
+        "reason": why,
+        "said": said,
+    }
+    systems = {
+        "unified": shared | {"option": "layers", "width": None, "count": 2_310_000, "deviation": 0.0},
+        "crossattn": follows,
+        "hybrid": cannot,
+    }
+    content = {"match": "params", "counts": "parameters", "systems": systems}
+    (path / "matching.json").write_text(json.dumps(content))
+
+
 def tune(path, **systems):
     content = {"trials": 3, "metric": "vqa_accuracy", "direction": "maximize", "sampler": "tpe", "systems": systems}
     (path / "tuning.json").write_text(json.dumps(content))
@@ -123,6 +146,16 @@ CASES = {
         {"failed": [(name, seed) for name in ALL for seed in range(3)]},
         lambda p: edit(p, lambda s: s[~s["system"].isin(ALL)]),
         ["No two systems have been scored yet", "Failed: unified, seeds 0, 1 and 2: out of memory"],
+    ),
+    "sizes made equal": (
+        {},
+        match,
+        [
+            "Matched before training, within 1% of the largest system: the parameters.",
+            "unified as it is: 2,310,000 (0.00%).",
+            f"crossattn by feed_forward=213: 2,309,000 ({numbers.MINUS}0.04%).",
+            "Sizes: hybrid is not matched, -13.4%: family 'hybrid' has no width that could be moved.",
+        ],
     ),
     "tuning": (
         {},
