@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 def add_parser(commands: Any) -> None:
     """Add the command to those of ``mmbench``."""
     parser = CommandParser(
-        description="Say what 'mmbench compare' with the same options would do, without training: parameters, what "
-        "trains and what is frozen, FLOPs a step, steps under the budget, memory and time, and what is matched."
+        description="Say what 'mmbench compare' with the same systems, --data, --scale, --budget, --match, --seeds and "
+        "--set would do, without training: parameters, what trains and what is frozen, FLOPs a step, steps under the "
+        "budget, memory and time, and what is matched. What stands before and after the cells (--tune, "
+        "--until-decided, latency) is not planned."
     )
     parser.add_argument("systems", nargs="*", metavar="SYSTEM", help=SYSTEM_HELP)
     add_settings_options(parser)
