@@ -50,6 +50,8 @@ def run_comparison(
     if settings.tuning.trials:
         check_tuning(settings, compared=True)
         check_metric(settings.tuning.metric)
+    if settings.deciding.pair and settings.deciding.metric:
+        check_metric(settings.deciding.metric, per_example=True)
     with locked(run):
         claim(run, settings, command)
         return Comparison(run, settings, jobs).run()
@@ -128,7 +130,10 @@ class Comparison:
     def _before_cells(self) -> None:
         root, files = self.files.root, self.files
         if not files.data.exists():
-            self._step("preparing the data", [Task(tasks.prepare_data, (root,))], files.preparation_progress)
+            work = Task(tasks.prepare_data, (root, self._trial_budget()))
+            self._step("preparing the data", [work], files.preparation_progress)
+        if self.settings.deciding.pair and self.settings.deciding.metric:
+            check_metric(self.settings.deciding.metric, read_json(files.data)["tasks"], per_example=True)
         if self.settings.match != "none":
             for one in read_json(files.matching)["systems"].values():
                 self.display.say(one["said"])
@@ -147,11 +152,10 @@ class Comparison:
         """Search for every system's own values, by the same rules, on the validation split."""
         if not self.settings.tuning.trials or self.files.tuning.exists():
             return
-        from mmbench.harness.tuning import Search, trial_budget
+        from mmbench.harness.tuning import Search
 
         systems = [*self.settings.systems, *([BLIND] if BLIND in self.settings.baselines else [])]
-        budget = trial_budget(self.settings)
-        search = Search(self.files, self.settings, systems, budget, "", self.display, self._note)
+        search = Search(self.files, self.settings, systems, self._trial_budget(), "", self.display, self._note)
         search.run(self._processes(), self._slots())
         found = search.record()
         for system, one in found["systems"].items():
@@ -159,6 +163,14 @@ class Comparison:
                 self.display.say(f"{system} trains by the recipe as it stands: {one['note']}")
         write_json(self.files.tuning, found)
         self.display.plan(self.cells)
+
+    def _trial_budget(self) -> str:
+        """What a trial before the cells spends; empty where there is none."""
+        if not self.settings.tuning.trials:
+            return ""
+        from mmbench.harness.tuning import trial_budget
+
+        return trial_budget(self.settings)
 
     def _run_cells(self) -> None:
         todo = [(system, seed) for system, seed in self.cells if self._status(system, seed) != "done"]

@@ -23,14 +23,20 @@ _TASK_OF = {
 _FIRST_MARK = 0.01
 
 
-def check_metric(metric: str, tasks: list[str] | None = None) -> None:
+def check_metric(metric: str, tasks: list[str] | None = None, *, per_example: bool = False) -> None:
     """See that a search can be for a metric, and that the data has it.
+
+    Args:
+        metric: its name.
+        tasks: what the data can be scored on; None while that is not known.
+        per_example: whether a pair is to be decided on it, which takes a score of each example.
 
     Raises:
         UserError: it cannot, or the data has not.
     """
-    if metric not in _TASK_OF:
-        raise unknown_name("metric to search for", metric, _TASK_OF)
+    known = [name for name in _TASK_OF if name != VALIDATION_LOSS] if per_example else list(_TASK_OF)
+    if metric not in known:
+        raise unknown_name(f"metric to {'decide on' if per_example else 'search for'}", metric, known)
     task = _TASK_OF[metric]
     if tasks is not None and task is not None and task not in tasks:
         raise UserError(f"the data has nothing that '{metric}' could be scored on; it allows: {', '.join(tasks)}")

@@ -1,6 +1,7 @@
 """The steps before the cells: data, starting point, and the text-only score before training."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,12 @@ from mmbench.harness.starting_point import (
 from mmbench.harness.tables import SCORE_COLUMNS, ScoreTable, write_table
 
 
-def prepare_data(root: Path) -> None:
+def prepare_data(root: Path, trial_budget: str = "") -> None:
     """Decode the images, make the tokenizer, match the systems, check their options, and write ``data.json``.
+
+    Args:
+        root: of the run.
+        trial_budget: what a trial before the cells spends; empty where there is none.
 
     Raises:
         UserError: data or a system's settings cannot be used.
@@ -55,6 +60,8 @@ def prepare_data(root: Path) -> None:
     for name, system in settings.systems.items():
         family = assemble(system, untrained(settings), datamodule, files.runs_dir)
         check_budget(name, system, family, settings, datamodule)
+        if trial_budget:
+            _check_trial_budget(name, system, family, replace(settings, budget=trial_budget), datamodule)
     dataset = datamodule.dataset
     aside = [{"id": one.id, "reason": one.reason} for split in dataset.splits.values() for one in split.set_aside]
     datamodule.tokenizer.save(files.tokenizer)
@@ -104,6 +111,16 @@ def finish_starting_point(root: Path) -> None:
         table.add("text_loss_before", *losses)
         write_table(table.frame("", 0)[SCORE_COLUMNS[2:]], opened.files.text_loss_before(split))
     write_json(opened.files.pretraining, ledger)
+
+
+def _check_trial_budget(
+    name: str, system: SystemSettings, family: Family, settings: Settings, datamodule: MultimodalDataModule
+) -> None:
+    try:
+        check_budget(name, system, family, settings, datamodule)
+    except UserError as error:
+        share = settings.tuning.budget_share
+        raise UserError(f"a trial's {error}; it gets {share:.0%} (tuning.budget_share) of --budget") from None
 
 
 def check_budget(

@@ -61,10 +61,13 @@ class _Sweep(Comparison):
         self.storage = storage
         self.display.plan([])
 
+    def _trial_budget(self) -> str:
+        return self.settings.budget
+
     def _do(self) -> None:
         settings = self.settings
         search = Search(
-            self.files, settings, list(settings.systems), settings.budget, self.storage, self.display, self._note
+            self.files, settings, list(settings.systems), self._trial_budget(), self.storage, self.display, self._note
         )
         try:
             search.run(self._processes(), self._slots())

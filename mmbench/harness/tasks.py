@@ -9,11 +9,11 @@ from mmbench.config.baselines import BASELINES
 from mmbench.harness.run_files import RunFiles, TrialFiles
 
 
-def prepare_data(root: Path) -> None:
+def prepare_data(root: Path, trial_budget: str) -> None:
     """Decode the images, make the tokenizer, check the systems."""
     from mmbench.harness import prepare
 
-    prepare.prepare_data(root)
+    prepare.prepare_data(root, trial_budget)
 
 
 def probe(root: Path) -> None:

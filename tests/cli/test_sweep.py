@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from mmbench.cli.main import main
+from tests.harness.comparisons import MICRO
 
 SWEEP = ["sweep", "unified"]
 TUNE = ["compare", "unified", "--tune", "2"]
@@ -36,6 +37,17 @@ def test_a_mistake_is_one_line(
     assert main(words) == 2
     error = capsys.readouterr().err
     assert said in error and error.count("\n") == 1
+
+
+def test_a_trial_that_could_not_train_is_refused_before_anything_does(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    micro = ["--scale", str(MICRO), "--set", "tracking.enabled=false", "tuning.budget_share=0.1"]
+    assert main([*TUNE, *micro, "--budget", "400samples"]) == 2
+    error = capfd.readouterr().err
+    assert "a trial's budget '40samples' is too small" in error and "it gets 10% (tuning.budget_share)" in error
+    assert not list(Path("runs").glob("*/data.json"))
 
 
 def test_a_space_is_checked_before_anything_runs(

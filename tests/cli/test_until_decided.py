@@ -1,5 +1,7 @@
 """How ``compare --until-decided`` becomes settings."""
 
+from pathlib import Path
+
 import pytest
 
 from mmbench.cli import compare
@@ -31,9 +33,14 @@ def test_a_run_that_adds_seeds_is_another_run() -> None:
         ("unified --max-seeds 3", "name two systems by it"),
         ("unified --decide-on cider_d", "name two systems by it"),
         ("unified --until-decided unified", "expected 2 arguments"),
+        ("unified hybrid --until-decided unified hybrid --seeds 2 --decide-on cider_f", "did you mean 'cider_d'"),
+        ("unified hybrid --until-decided unified hybrid --seeds 2 --decide-on validation_loss", "metric to decide on"),
         ("--resume x --until-decided a b", "leave --until-decided out"),
     ],
 )
-def test_what_makes_no_sense_is_refused(line: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_makes_no_sense_is_refused(
+    line: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     assert main(["compare", *line.split()]) == 2
     assert message in capsys.readouterr().err

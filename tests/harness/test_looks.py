@@ -12,10 +12,11 @@ import pytest
 
 from mmbench.config.deciding import DecidingSettings
 from mmbench.config.errors import UserError
-from mmbench.config.load import load_settings
+from mmbench.config.load import load_settings, save_settings
 from mmbench.harness.added_seeds import in_words, seeds_begun, seeds_of_looks
+from mmbench.harness.compare import run_comparison
 from mmbench.harness.looks import looks_at
-from mmbench.harness.run_files import RunFiles, read_json
+from mmbench.harness.run_files import RunFiles, read_json, write_json
 from mmbench.stats import compare_systems, look_levels
 from tests.harness.comparisons import MICRO, compare_command, run
 
@@ -109,6 +110,18 @@ def test_one_common_seed_decides_nothing() -> None:
     table = scores(3.0)
     alone = table[(table["system"] == "b") | (table["seed"] == 0)]
     assert not looks_at(alone, deciding(), FIRST, FIRST)["decided"]
+
+
+def test_a_metric_that_the_data_does_not_have_is_refused_before_anything_trains(tmp_path: Path) -> None:
+    settings = load_settings(["unified", "hybrid"], scale=str(MICRO), name="one", seeds=2)
+    settings.tracking.enabled = False
+    settings.deciding = DecidingSettings(["unified", "hybrid"], "cider_d")
+    files = RunFiles(tmp_path / "one")
+    save_settings(settings, files.comparison)
+    write_json(files.data, {"tasks": ["answer", "retrieve"]})
+    with pytest.raises(UserError, match="nothing that 'cider_d' could be scored on"):
+        run_comparison(settings, tmp_path, jobs=1, command="")
+    assert not files.probe.exists()
 
 
 def test_seeds_follow_those_that_were_given() -> None:
