@@ -1,6 +1,7 @@
 """A scaling study in sentences and tables."""
 
 import math
+from collections import Counter
 from typing import Any
 
 import pandas as pd
@@ -79,7 +80,8 @@ def _crossings(found: dict[str, Any], unit: str) -> list[Text]:
     return [
         text(
             join_systems([row["system_a"], row["system_b"]]),
-            f" cross at about {amount_words(row['crossing'], unit)} ({_crossing_interval(row, unit)}); beyond it ",
+            f" cross at about {amount_words(row['crossing'], unit)} ",
+            f"({_crossing_interval(found, row, unit)}); beyond it ",
             system(row["better_above"]),
             " has the lower error.",
         )
@@ -87,17 +89,21 @@ def _crossings(found: dict[str, Any], unit: str) -> list[Text]:
     ]
 
 
-def _crossing_interval(row: dict[str, Any], unit: str) -> str:
-    """Fieller's interval in words; it may be open, or the whole line."""
+def _crossing_interval(found: dict[str, Any], row: dict[str, Any], unit: str) -> str:
+    """Fieller's interval in words; it is bounded only where the slopes of the laws can be told apart."""
     low, high = row["ci_low"], row["ci_high"]
-    # In summary.json an infinite end is null, as is one that is not known: only the other end tells them apart.
-    if low is None and high is None:
-        return "where exactly is not known: the seeds leave any budget possible"
-    if high is None:
-        return f"95% interval from {amount_words(low, unit)} on, open above"
-    if not low:
-        return f"95% interval up to {amount_words(high, unit)}, open below"
+    if len(_seeds_of_law(found, row["system_a"]) & _seeds_of_law(found, row["system_b"])) < 2:
+        return "no interval: fewer than two common seeds"
+    if low is None or high is None:
+        return "not bounded: the slopes cannot be told apart"
     return f"95% interval {amount_words(low, unit)} to {amount_words(high, unit)}"
+
+
+def _seeds_of_law(found: dict[str, Any], system: str) -> set[int]:
+    """The seeds of which a system has a law: those with a score at each of its budgets."""
+    counts = Counter(point["seed"] for point in found["points"] if point["system"] == system)
+    num_budgets = next(law["n_budgets"] for law in found["laws"] if law["system"] == system)
+    return {seed for seed, count in counts.items() if count == num_budgets}
 
 
 def scaling_cautions(summary: Summary) -> list[Text]:
@@ -225,7 +231,9 @@ def crossings_table(summary: Summary) -> Table | None:
                     TableCell(row["system_a"], style="system"),
                     TableCell(row["system_b"], style="system"),
                     TableCell(place, style="plain" if row["within"] else "muted"),
-                    TableCell(_crossing_interval(row, unit).removeprefix("95% interval ") if row["within"] else ""),
+                    TableCell(
+                        _crossing_interval(found, row, unit).removeprefix("95% interval ") if row["within"] else ""
+                    ),
                     TableCell(row["better_above"] or "", style="system") if row["within"] else TableCell(""),
                 ]
             )

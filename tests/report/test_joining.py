@@ -12,6 +12,7 @@ from mmbench.report import build_report
 from mmbench.report.joined_text import joining_notes
 from mmbench.report.joining import join_runs
 from mmbench.report.run_data import load_run
+from mmbench.report.scaling_text import scaling_sentences
 from mmbench.report.summary import build_summary, study_summary
 from mmbench.report.text import plain
 
@@ -179,6 +180,21 @@ def test_the_same_systems_at_several_budgets_are_a_study(study, tmp_path):
     assert {"scaling_laws.csv", "scaling_crossings.tex", "scaling_scores.md"} <= {
         path.name for path in (tmp_path / "study" / "tables").iterdir()
     }
+
+
+def test_a_crossing_without_an_interval_says_why(study):
+    runs = joined(study)
+    summary = study_summary(runs, [build_summary(run) for run in runs])
+    found = summary["scaling"]["metrics"]["vqa_accuracy"]
+
+    def words():
+        return " ".join(plain(part) for part in dict(scaling_sentences(summary))["VQA accuracy"])
+
+    assert "95% interval 1,600 samples to" in words()
+    found["crossings"][0] |= {"ci_low": None, "ci_high": None}
+    assert "not bounded: the slopes cannot be told apart" in words()
+    found["points"] = [point for point in found["points"] if point["seed"] == 1]
+    assert "no interval: fewer than two common seeds" in words()
 
 
 def test_a_study_says_what_is_missing(study):
