@@ -14,10 +14,10 @@ from mmbench.claims.rules import ALPHA
 from mmbench.claims.verdict import Decided, Judgement
 from mmbench.config.settings import Settings
 from mmbench.config.whole_file import whole_file
+from mmbench.harness.csv_file import write_csv
 from mmbench.harness.run_files import write_json
 from mmbench.report import numbers
 from mmbench.report.catalogue import describe
-from mmbench.report.escaping import write_csv
 from mmbench.report.tables import Table, TableCell, markdown
 
 HEADER = ["claim", "title", "verdict", "what was found", "budget", "seeds"]

@@ -11,6 +11,7 @@ from mmbench.config.settings import Settings
 from mmbench.config.space import check_tuning
 from mmbench.config.whole_file import whole_file
 from mmbench.harness.compare import Comparison, claim, locked
+from mmbench.harness.csv_file import write_csv
 from mmbench.harness.objective import check_metric
 from mmbench.harness.run_files import RunFiles, write_json
 from mmbench.harness.tracking import check_tracking_uri, tracking_uri
@@ -73,10 +74,14 @@ class _Sweep(Comparison):
             search.run(self._processes(), self._slots())
         finally:
             # Also of what was there when the sweep was interrupted.
-            found = search.record()
-            write_json(self.files.sweep, found)
-            with whole_file(self.files.trials_table) as part:
-                trials_table(found).to_csv(part, index=False)
+            save_sweep(search.record(), self.files)
+
+
+def save_sweep(found: dict[str, Any], files: RunFiles) -> None:
+    """Write ``sweep.json`` and ``trials.csv``."""
+    write_json(files.sweep, found)
+    with whole_file(files.trials_table) as part:
+        write_csv(trials_table(found), part)
 
 
 def trials_table(found: dict[str, Any]) -> pd.DataFrame:

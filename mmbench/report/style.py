@@ -13,7 +13,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from mmbench.report.escaping import visible, write_csv
+from mmbench.harness.csv_file import visible, write_csv
 from mmbench.report.fonts import drawing_families
 
 TEXT_WIDTH = 6.5

@@ -6,7 +6,8 @@ from typing import Literal
 
 import pandas as pd
 
-from mmbench.report.escaping import escape_latex, escape_markdown, visible, write_csv
+from mmbench.harness.csv_file import visible, write_csv
+from mmbench.report.escaping import escape_latex, escape_markdown
 
 
 @dataclass(frozen=True)

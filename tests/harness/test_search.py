@@ -3,6 +3,7 @@
 import io
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from rich.console import Console
 
@@ -11,7 +12,7 @@ from mmbench.config.space import read_space
 from mmbench.harness.progress import ComparisonDisplay
 from mmbench.harness.run_files import RunFiles, write_json
 from mmbench.harness.study import open_storage
-from mmbench.harness.sweep import trials_table
+from mmbench.harness.sweep import save_sweep, trials_table
 from mmbench.harness.tuning import Search
 from tests.harness.micro_systems import micro_settings
 
@@ -36,6 +37,16 @@ def test_a_search_without_trials_has_a_table_without_rows(tmp_path: Path) -> Non
     found = search(tmp_path, f"sqlite:///{tmp_path / 'study.db'}").record()
     table = trials_table(found)
     assert list(table.columns) == ["system", "number", "state", "validation_loss", "reason", "front"] and table.empty
+
+
+def test_the_reason_of_a_failed_trial_is_no_formula_to_a_spreadsheet(tmp_path: Path) -> None:
+    one = search(tmp_path, f"sqlite:///{tmp_path / 'study.db'}")
+    study = one.studies["unified"]
+    asked = study.ask()
+    assert asked is not None
+    study.tell(asked.number, "failed", None, {}, "=HYPERLINK(1)")
+    save_sweep(one.record(), one.files)
+    assert list(pd.read_csv(one.files.trials_table)["reason"]) == ["'=HYPERLINK(1)"]
 
 
 def test_a_storage_that_went_away_gives_no_record(tmp_path: Path) -> None:

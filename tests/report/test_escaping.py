@@ -11,9 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mmbench.harness.csv_file import escape_csv, visible, write_csv
 from mmbench.report.build import compile_pdf
 from mmbench.report.document import Document
-from mmbench.report.escaping import escape_csv, escape_latex, escape_markdown, visible, write_csv
+from mmbench.report.escaping import escape_latex, escape_markdown
 from mmbench.report.fonts import is_right_to_left, missing_note, not_drawable
 from mmbench.report.html import html_page
 from mmbench.report.run_data import load_run
