@@ -3,6 +3,7 @@
 from itertools import combinations
 from typing import Any
 
+from mmbench.harness.looks import METRICS
 from mmbench.report import numbers
 from mmbench.report.catalogue import HEADLINES, Metric, describe
 from mmbench.report.looks import interval_name, sure_words
@@ -170,7 +171,7 @@ def _none_sure(summary: Summary, metric: str, order: list[str]) -> Text:
 
 def against_blind(summary: Summary) -> Text:
     """Whether each system sees: its distance from the language model that was shown no image."""
-    metric = next((m for m in ("vqa_accuracy", "exact_match", "cider_d") if m in summary["pairs"]), None)
+    metric = next((metric for metric in METRICS if metric in summary["pairs"]), None)
     blind_done = metric is not None and metric in summary["systems"].get("blind", {}).get("metrics", {})
     if metric is None or not blind_done:
         return text("There is no finished blind baseline: nothing here shows that the systems look at the image.")
