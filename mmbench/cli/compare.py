@@ -89,6 +89,11 @@ def run(arguments: Namespace) -> int:
     runs = [_resumed(arguments)] if arguments.resume is not None else study_of(arguments, _asked)
     runs_dir = writable_folder(arguments.runs)
     reports_dir = None if arguments.no_report else writable_folder(arguments.reports)
+    if reports_dir is not None:
+        from mmbench.report.place import check_place
+
+        name = runs[0].name if len(runs) == 1 else study_name(runs[0])
+        check_place(reports_dir / name, [runs_dir / settings.name for settings in runs])
 
     from mmbench.harness.compare import run_comparison
 

@@ -109,3 +109,10 @@ def test_one_amount_and_several_cannot_both_be_given() -> None:
     with pytest.raises(UserError, match="compare and plan alone"):
         arguments = build_parser().parse_args(["train", "unified", "--budget", "1,2epochs"])["train"]
         settings_of(arguments, [arguments.system])
+
+
+def test_a_report_that_would_replace_its_run_is_refused_before_anything_trains(tmp_path: Path) -> None:
+    words = ["compare", "unified", "--name", "mine", "--runs", str(tmp_path), "--reports", str(tmp_path)]
+    with pytest.raises(UserError, match="replace the run"):
+        compare.run(build_parser().parse_args(words)["compare"])
+    assert not (tmp_path / "mine").exists()
