@@ -16,6 +16,7 @@ from mmbench.harness.run_files import RunFiles, read_json
 from tests.harness.comparisons import MICRO, command, compare_command, run
 
 FAST = ("--set", "encoder.weights=random", "language_model.weights=random")
+SHARE = ("--set", "tuning.budget_share=0.7")  # of so small a budget a quarter would not hold half a step of each stage
 
 
 def sweep_command(folder: Path, *words: str) -> list[str]:
@@ -24,7 +25,7 @@ def sweep_command(folder: Path, *words: str) -> list[str]:
 
 
 def tune_command(folder: Path, name: str) -> list[str]:
-    return [*compare_command(folder, "--name", name, "--seeds", "1", "--tune", "3", "--no-latency", *FAST)]
+    return [*compare_command(folder, "--name", name, "--seeds", "1", "--tune", "3", *SHARE, "--no-latency", *FAST)]
 
 
 def space_file(folder: Path, text: str) -> str:
@@ -50,7 +51,7 @@ def tuned(tmp_path_factory: pytest.TempPathFactory) -> RunFiles:
 @pytest.mark.slow
 def test_every_system_gets_the_same_search(tuned: RunFiles) -> None:
     found = read_json(tuned.tuning)
-    assert found["trials"] == 3 and found["budget"] == "120samples" and found["direction"] == "minimize"
+    assert found["trials"] == 3 and found["budget"] == "336samples" and found["direction"] == "minimize"
     assert list(found["systems"]) == ["unified", "crossattn", "blind"]
     tried = [[trial["params"] for trial in one["trials"]] for one in found["systems"].values()]
     assert tried[0] == tried[1] == tried[2]  # the first trials: the recipe, then draws of one seed
@@ -163,7 +164,7 @@ def test_a_search_in_which_nothing_finishes(tmp_path: Path) -> None:
     ended = run(sweep_command(tmp_path, "unified", "--space", space, "--trials", "2"), check=False)
     assert ended.returncode == 2 and "no trial finished: the loss is not finite" in ended.stderr
     assert "Traceback" not in ended.stdout + ended.stderr
-    words = compare_command(tmp_path, "--name", "none", "--seeds", "1", "--tune", "2", "--space", space, *FAST)
+    words = compare_command(tmp_path, "--name", "none", "--seeds", "1", "--tune", "2", *SHARE, "--space", space, *FAST)
     ended = run([*words, "--no-latency"])
     assert "unified trains by the recipe as it stands: no trial finished" in ended.stdout
     files = RunFiles(tmp_path / "runs" / "none")
