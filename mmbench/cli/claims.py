@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from jsonargparse import Namespace
 
-from mmbench.cli.options import add_folder_options, writable_folder
+from mmbench.cli.options import add_folder_options, add_jobs_option, jobs_of, writable_folder
 from mmbench.cli.parser import CommandParser
-from mmbench.config.errors import UserError
 
 if TYPE_CHECKING:
     from mmbench.claims.claim import Claim
@@ -26,7 +25,7 @@ def add_parser(commands: Any) -> None:
         "claims", nargs="*", metavar="CLAIM", help="a number, a name or the path of a YAML file; default: all that ship"
     )
     parser.add_argument("--list", action="store_true", help="list the claims and what some wait for; run nothing")
-    parser.add_argument("--jobs", type=int, metavar="N", help="cells run at once; default: as many as the machine fits")
+    add_jobs_option(parser, "cells")
     parser.add_argument("--scale", metavar="SCALE", help="in the place of the claims' own")
     parser.add_argument("--budget", metavar="AMOUNT", help="in the place of the claims' own")
     parser.add_argument("--seeds", type=int, metavar="N", help="in the place of the claims' own")
@@ -36,8 +35,7 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: Namespace) -> int:
     """Run the claims that can be, write and print the table."""
-    if arguments.jobs is not None and arguments.jobs < 1:
-        raise UserError(f"--jobs is {arguments.jobs}; it must be at least 1")
+    jobs = jobs_of(arguments)
     from mmbench.claims.library import Asked, find_claims
 
     claims = find_claims(arguments.claims)
@@ -52,9 +50,7 @@ def run(arguments: Namespace) -> int:
 
     asked = Asked(arguments.scale, arguments.budget, arguments.seeds)
     try:
-        judged, arms = run_claims(
-            claims, asked, runs_dir, jobs=arguments.jobs, command=arguments.command_line, say=print
-        )
+        judged, arms = run_claims(claims, asked, runs_dir, jobs=jobs, command=arguments.command_line, say=print)
     except KeyboardInterrupt:
         print(f"\nmmbench: interrupted; continue with: {arguments.command_line}", file=sys.stderr)
         return 130

@@ -12,8 +12,10 @@ from mmbench.cli.options import (
     SPACE_HELP,
     SYSTEM_HELP,
     add_folder_options,
+    add_jobs_option,
     add_settings_options,
     existing_run,
+    jobs_of,
     settings_of,
     space_override,
     study_name,
@@ -74,7 +76,7 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("--space", metavar="SPACE", help=f"with --tune: {SPACE_HELP}")
     parser.add_argument("--resume", metavar="NAME", help="continue this run with the settings it was started with")
-    parser.add_argument("--jobs", type=int, metavar="N", help="cells run at once; default: as many as the machine fits")
+    add_jobs_option(parser, "cells")
     parser.add_argument("--latency", choices=["basic", "full"], help="how much is timed at the end; default: basic")
     parser.add_argument("--no-latency", action="store_true", help="time nothing at the end")
     parser.add_argument("--no-report", action="store_true", help="leave the report out")
@@ -84,8 +86,7 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: Namespace) -> int:
     """Run the comparison, build its report, print the results."""
-    if arguments.jobs is not None and arguments.jobs < 1:
-        raise UserError(f"--jobs is {arguments.jobs}; it must be at least 1")
+    jobs = jobs_of(arguments)
     runs = [_resumed(arguments)] if arguments.resume is not None else study_of(arguments, _asked)
     runs_dir = writable_folder(arguments.runs)
     reports_dir = None if arguments.no_report else writable_folder(arguments.reports)
@@ -103,7 +104,7 @@ def run(arguments: Namespace) -> int:
             files = run_comparison(
                 settings,
                 runs_dir,
-                jobs=arguments.jobs,
+                jobs=jobs,
                 command=arguments.command_line,
                 resume=arguments.resume is not None,
             )

@@ -52,6 +52,25 @@ def add_settings_options(parser: CommandParser) -> None:
     )
 
 
+def add_jobs_option(parser: CommandParser, what: str) -> None:
+    """How many of ``what`` run side by side."""
+    parser.add_argument(
+        "--jobs", type=int, metavar="N", help=f"{what} run at once; default: as many as the machine fits"
+    )
+
+
+def jobs_of(arguments: Namespace) -> int | None:
+    """What ``--jobs`` asks for; None if nothing.
+
+    Raises:
+        UserError: less than 1.
+    """
+    jobs: int | None = arguments.jobs
+    if jobs is not None and jobs < 1:
+        raise UserError(f"--jobs is {jobs}; it must be at least 1")
+    return jobs
+
+
 def add_folder_options(parser: CommandParser, *, reports: bool) -> None:
     """Where runs, and reports if the command makes them, are kept."""
     parser.add_argument("--runs", default="runs", metavar="DIR", help="folder of the runs; default: runs")

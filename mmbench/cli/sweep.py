@@ -10,7 +10,9 @@ from mmbench.cli.options import (
     SPACE_HELP,
     SYSTEM_HELP,
     add_folder_options,
+    add_jobs_option,
     add_settings_options,
+    jobs_of,
     settings_of,
     space_override,
     writable_folder,
@@ -46,15 +48,14 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("--storage", metavar="URL", help="an Optuna storage that several machines may share")
     parser.add_argument("--seed", type=int, metavar="K", help="training seed of every trial; default: 1000")
-    parser.add_argument("--jobs", type=int, metavar="N", help="trials at once; default: as many as the machine fits")
+    add_jobs_option(parser, "trials")
     add_folder_options(parser, reports=False)
     commands.add_subcommand("sweep", parser, help="search for the settings that suit a system")
 
 
 def run(arguments: Namespace) -> int:
     """Run the sweep, print what it found."""
-    if arguments.jobs is not None and arguments.jobs < 1:
-        raise UserError(f"--jobs is {arguments.jobs}; it must be at least 1")
+    jobs = jobs_of(arguments)
     settings = _asked(arguments)
     runs_dir = writable_folder(arguments.runs)
 
@@ -65,7 +66,7 @@ def run(arguments: Namespace) -> int:
         files = run_sweep(
             settings,
             runs_dir,
-            jobs=arguments.jobs,
+            jobs=jobs,
             command=arguments.command_line,
             storage=arguments.storage or "",
         )

@@ -9,8 +9,7 @@ from typing import IO, Generic
 
 from mmbench.metrics.captions.corpus import check_captions
 from mmbench.metrics.ids import Id, Missing
-from mmbench.metrics.java.programs import NotComputed, failure, java_command
-from mmbench.metrics.ptb import tokenize
+from mmbench.metrics.java.programs import NotComputed, failure, java_command, tokenized
 
 _SEPARATOR = " ||| "  # which no tokenised caption holds: the tokeniser parts vertical bars
 
@@ -37,21 +36,15 @@ def meteor(
         TypeError: a caption that is not a string.
         NotComputed: the program cannot run here (see `unavailable`), or it failed.
     """
-    predictions = check_captions(references, predictions, missing)
-    truth = iter(_texts([text for texts in references.values() for text in texts]))
-    said = dict(zip(predictions, _texts(list(predictions.values())), strict=True))
+    truth, said = tokenized(references, check_captions(references, predictions, missing))
     with _Program() as program:
         statistics = []
-        for image, texts in references.items():
-            program.write("SCORE", *(next(truth) for _ in texts), said[image])
+        for image, texts in truth.items():
+            program.write("SCORE", *texts, said[image])
             statistics.append(program.read())
         program.write("EVAL", *statistics)
         per_image = {image: float(program.read()) for image in references}
         return MeteorScores(float(program.read()), per_image)
-
-
-def _texts(captions: list[str]) -> list[str]:
-    return [" ".join(tokens) for tokens in tokenize(captions)]
 
 
 class _Program:

@@ -1,11 +1,15 @@
-"""Whether the reference's Java programs can run on this machine, and how they are called."""
+"""Whether the reference's Java programs can run on this machine, how they are called, and what text they are given."""
 
 import re
 import shutil
 import subprocess
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
+
+from mmbench.metrics.ids import Id
+from mmbench.metrics.ptb import tokenize
 
 JavaMetric = Literal["meteor", "spice"]
 
@@ -60,11 +64,24 @@ def java_command(metric: JavaMetric, *arguments: str) -> tuple[list[str], Path]:
     return ["java", *fixed, memory, "-jar", str(folder / _JAR[metric]), *arguments], folder
 
 
+def tokenized(
+    references: Mapping[Id, Sequence[str]], predictions: Mapping[Id, str]
+) -> tuple[dict[Id, list[str]], dict[Id, str]]:
+    """Captions as COCO's evaluation hands them to the programs: tokens with single spaces between them."""
+    truth = iter(_lines([text for texts in references.values() for text in texts]))
+    said = dict(zip(predictions, _lines(list(predictions.values())), strict=True))
+    return {image: [next(truth) for _ in texts] for image, texts in references.items()}, said
+
+
 def failure(metric: JavaMetric, complaints: str) -> NotComputed:
     """The error for a program that ended early, with the line of its complaints that says why."""
     lines = [line.strip() for line in complaints.splitlines() if line.strip()]
     telling = [line for line in lines if "Error" in line or "Exception" in line] or lines or ["no message"]
     return NotComputed(f"{metric} was not computed: its Java program ended with: {telling[0]}")
+
+
+def _lines(captions: list[str]) -> list[str]:
+    return [" ".join(tokens) for tokens in tokenize(captions)]
 
 
 def _folder(metric: JavaMetric) -> Path | None:

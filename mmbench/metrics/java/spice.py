@@ -9,8 +9,7 @@ from typing import Any
 
 from mmbench.metrics.captions.corpus import check_captions
 from mmbench.metrics.ids import Id, Missing
-from mmbench.metrics.java.programs import failure, java_command
-from mmbench.metrics.ptb import tokenize
+from mmbench.metrics.java.programs import failure, java_command, tokenized
 
 
 def spice(
@@ -25,12 +24,9 @@ def spice(
         TypeError: a caption that is not a string.
         NotComputed: the program cannot run here (see `unavailable`), or it failed.
     """
-    predictions = check_captions(references, predictions, missing)
-    truth = iter(tokenize([text for texts in references.values() for text in texts]))
-    said = dict(zip(predictions, tokenize(list(predictions.values())), strict=True))
+    truth, said = tokenized(references, check_captions(references, predictions, missing))
     records = [
-        {"image_id": place, "test": " ".join(said[image]), "refs": [" ".join(next(truth)) for _ in texts]}
-        for place, (image, texts) in enumerate(references.items())
+        {"image_id": place, "test": said[image], "refs": texts} for place, (image, texts) in enumerate(truth.items())
     ]
     scores = {found["image_id"]: found["scores"]["All"]["f"] for found in _run(records)}
     return {
