@@ -9,6 +9,7 @@ from mmbench.config.budget import parse_budget
 from mmbench.config.deciding import check_deciding
 from mmbench.config.errors import UserError, unknown_name
 from mmbench.config.settings import Settings
+from mmbench.config.system import check_system
 
 _NAME = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9._-]*$")
 _TAKEN_FOLDERS = ("pretraining", "mlflow.db", "mlruns")
@@ -36,6 +37,12 @@ _AT_LEAST: dict[str, float] = {
     "training.objectives.caption": 0,
     "training.objectives.answer": 0,
     "training.objectives.contrastive": 0,
+    "training.objectives.classify": 0,
+    "training.objectives.match": 0,
+    "training.objectives.masked_text": 0,
+    "training.objectives.masked_image": 0,
+    "training.objectives.balance": 0,
+    "training.objectives.router_z": 0,
     "training.learning_rate": 0,
     "training.warmup_share": 0,
     "training.end_factor": 0,
@@ -77,6 +84,7 @@ def check_settings(settings: Settings) -> None:
     for name in settings.systems:
         check_system_name(name)
         _check_stages(settings, name)
+        check_system(settings, name)
     for name in settings.baselines:
         if name not in BASELINES:
             raise unknown_name("baseline", name, BASELINES)

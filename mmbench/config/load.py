@@ -135,9 +135,23 @@ def _system_trees(systems: list[str]) -> dict[str, Any]:
         check_system_name(name)
         if name in trees:
             raise UserError(f"two systems are called '{name}': give one another name by NAME={preset}")
-        tree = checked(read_yaml(path), SystemSettings, "", shown(path))
-        trees[name] = merged(dataclasses.asdict(SystemSettings()), tree, SystemSettings)
+        trees[name] = merged(dataclasses.asdict(SystemSettings()), system_tree(path), SystemSettings)
     return trees
+
+
+def system_tree(path: Path) -> dict[str, Any]:
+    """What a system's file gives; of a file that is another name of a preset, what the preset's gives.
+
+    Raises:
+        UserError: an unknown key, a wrong type, or another name that gives more than the name.
+    """
+    tree: dict[str, Any] = checked(read_yaml(path), SystemSettings, "", shown(path))
+    if not tree.get("same_as"):
+        return tree
+    if len(tree) > 1:
+        more = ", ".join(key for key in tree if key != "same_as")
+        raise UserError(f"{shown(path)} is another name of '{tree['same_as']}', but gives {more} too: leave that out")
+    return system_tree(find_preset("systems", tree["same_as"]))
 
 
 def _name_and_preset(text: str) -> tuple[str, str]:

@@ -8,8 +8,8 @@ from typing import Any, Literal
 class EncoderSettings:
     """The image encoder; one set of weights for all systems."""
 
-    library: Literal["timm", "open_clip"] = "timm"
-    """Where the architecture comes from."""
+    library: Literal["timm", "open_clip", "native"] = "timm"
+    """Where the architecture comes from; ``native``: an encoder of mmbench for images of any resolution."""
     name: str = "vit_tiny_patch16_224"
     """The model's name in that library."""
     options: dict[str, Any] = field(default_factory=dict)
@@ -17,6 +17,20 @@ class EncoderSettings:
     weights: str = "contrastive"
     """``contrastive``: pretrained here on the training images and captions; ``random``; ``pretrained``: the
     library's own weights for that name; or the path of a local checkpoint."""
+
+
+@dataclass
+class ExpertSettings:
+    """A mixture-of-experts feed-forward in the place of the dense one."""
+
+    num_experts: int = 0
+    """Routed experts of a block; 0: no mixture, one dense feed-forward."""
+    num_active: int = 2
+    """Routed experts that each token goes through."""
+    num_shared: int = 1
+    """Experts that every token goes through, beside the routed ones."""
+    width: int = 128
+    """Inner width of one expert."""
 
 
 @dataclass
@@ -42,6 +56,11 @@ class LanguageModelSettings:
     """Added to the mean square in RMSNorm."""
     tie_embeddings: bool = True
     """Whether the vocabulary projection is the embedding's transpose."""
+    experts: ExpertSettings = field(default_factory=ExpertSettings)
+    """Mixture-of-experts feed-forwards in the place of the dense ones."""
+    mrope_sections: list[int] | None = None
+    """How many of a head's rotary frequencies turn with time, with height and with width (M-RoPE, arXiv 2409.12191);
+    they add up to half the width of a head. Text is read as without them."""
 
 
 @dataclass
@@ -67,9 +86,23 @@ class StageSettings:
 
 
 @dataclass
+class LoraSettings:
+    """Low-rank adapters in the language model (arXiv 2106.09685): the part ``lora``, in the place of its weights."""
+
+    rank: int = 0
+    """Rank of each adapter; 0: no adapters."""
+    alpha: float = 16.0
+    """An adapter's output is scaled by this over its rank."""
+    targets: list[str] = field(default_factory=lambda: ["attention", "feed_forward"])
+    """Which matrices get one."""
+
+
+@dataclass
 class SystemSettings:
     """One system: a family and how its parts are put together."""
 
+    same_as: str = ""
+    """The preset of which this one is another name; nothing else is then given."""
     family: str = "unified"
     """A family of mmbench, or the import path ``package.module:Class`` of one from outside."""
     paper: str = ""
@@ -78,3 +111,15 @@ class SystemSettings:
     """The family's own settings (the fields of its ``Config``)."""
     stages: list[StageSettings] = field(default_factory=lambda: [StageSettings()])
     """What trains when; one after the other."""
+    encoder: dict[str, Any] = field(default_factory=dict)
+    """What differs from the shared encoder's settings, where the architecture asks for another one of its own."""
+    language_model: dict[str, Any] = field(default_factory=dict)
+    """What differs from the shared language model's settings, where the architecture asks for another of its own."""
+    lora: LoraSettings = field(default_factory=LoraSettings)
+    """Adapters that train in the place of the language model's weights."""
+    weights: str = ""
+    """The whole system's weights (safetensors), as ``mmbench import`` writes them; loaded once its parts are joined."""
+    modality_dropout: dict[str, float] = field(default_factory=dict)
+    """How often a training row's ``image`` or ``text`` is withheld, as a share (ModDrop, arXiv 1501.00102)."""
+    objectives: dict[str, float] = field(default_factory=dict)
+    """Weights of objectives that differ from ``training.objectives``; 0 leaves one out."""

@@ -26,7 +26,7 @@ def config_dir() -> Path:
 
 def preset_names(kind: Kind) -> list[str]:
     """The names that can be given for a scale, a system, data or a search space, sorted."""
-    return sorted(path.stem for path in (config_dir() / kind).glob("*.yaml"))
+    return sorted(_presets(kind))
 
 
 def find_preset(kind: Kind, name: str) -> Path:
@@ -35,13 +35,19 @@ def find_preset(kind: Kind, name: str) -> Path:
     Raises:
         UserError: there is no such preset (the nearest name is given), or no such file.
     """
-    if name in preset_names(kind):
-        return config_dir() / kind / f"{name}.yaml"
+    presets = _presets(kind)
+    if name in presets:
+        return presets[name]
     if is_yaml_path(name):
         if not Path(name).is_file():
             raise UserError(f"there is no {_SINGULAR[kind]} file '{name}'")
         return Path(name)
-    raise unknown_name(_SINGULAR[kind], name, preset_names(kind))
+    raise unknown_name(_SINGULAR[kind], name, sorted(presets))
+
+
+def _presets(kind: Kind) -> dict[str, Path]:
+    """Name -> file; files may lie in folders, which group them for a reader and are no part of the name."""
+    return {path.stem: path for path in sorted((config_dir() / kind).rglob("*.yaml"))}
 
 
 def is_yaml_path(text: str) -> bool:

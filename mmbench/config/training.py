@@ -15,7 +15,19 @@ class ObjectiveSettings:
     answer: float = 1.0
     """Mean next-token loss over the answers' tokens."""
     contrastive: float = 0.2
-    """Symmetric image-text softmax loss within groups of rows."""
+    """Image-text loss within groups of rows: softmax or sigmoid, as the family has it."""
+    classify: float = 1.0
+    """Cross-entropy over the frequent answers, of families that classify."""
+    match: float = 1.0
+    """Whether a caption belongs to the image, of families that read both together."""
+    masked_text: float = 1.0
+    """Prediction of masked words of the caption."""
+    masked_image: float = 1.0
+    """Prediction of masked patches of the image."""
+    balance: float = 0.01
+    """Load-balancing loss of a mixture of experts."""
+    router_z: float = 0.001
+    """Squared log-sum-exp of a mixture's router logits."""
 
 
 @dataclass
