@@ -50,6 +50,9 @@ class DataSettings:
     """At most so many training images (the first of an order drawn from the data's hash); all if not given."""
     max_test_images: int | None = None
     """At most so many images in each evaluated split; all if not given."""
+    num_answers: int = 500
+    """How many of the most frequent training answers have a class, for the families that choose an answer instead of
+    writing it."""
     max_broken_share: float = 0.01
     """Missing or corrupt images up to this share are set aside and counted; more is an error."""
 

@@ -1,7 +1,7 @@
 """The one typed batch that every family trains on: images, each with several texts in one row."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from enum import IntEnum
 
 import torch
@@ -37,6 +37,8 @@ class Totals:
     """Supervised tokens of answers."""
     text_tokens: int = 0
     """Supervised tokens of text without an image."""
+    classified: int = 0
+    """Answers that are among the frequent ones: places with a class."""
     pairs: int = 0
     """Rows with a contrastive pair (a TEXT_QUERY and an IMAGE_QUERY)."""
     samples: int = 0
@@ -56,7 +58,10 @@ class Batch:
     """
 
     images: Tensor
-    """uint8 [B, 3, S, S]; [0, 3, S, S] where the rows are text only."""
+    """uint8 [B, 3, S, S]: the canvas, with the picture at its top left and 0 beyond; [0, 3, S, S] where the rows are
+    text only."""
+    sizes: Tensor
+    """int64 [B, 2]: height and width of each picture within its canvas, in pixels; (S, S) in the square layout."""
     token_ids: Tensor
     """int64 [B, T], padded on the right with the pad id; a query's id is the pad id too."""
     segments: Tensor
@@ -67,6 +72,9 @@ class Batch:
     """int64 [B, T] of `Role`."""
     labels: Tensor
     """int64 [B, T]: the id to be predicted at this place (already shifted), -100 where none is."""
+    classes: Tensor
+    """int64 [B, T]: at the last token of a question's prompt, where the answer begins to be predicted, the answer's
+    place among the frequent ones; -100 elsewhere, and where the answer is none of them."""
     sample_ids: list[str]
     """The texts of this micro-batch, row by row: ``IMAGE#captionK`` or the question's id."""
     totals: Totals
@@ -81,13 +89,7 @@ class Batch:
         return self._map(lambda tensor: tensor.pin_memory())
 
     def _map(self, change: Callable[[Tensor], Tensor]) -> "Batch":
-        return Batch(
-            images=change(self.images),
-            token_ids=change(self.token_ids),
-            segments=change(self.segments),
-            positions=change(self.positions),
-            roles=change(self.roles),
-            labels=change(self.labels),
-            sample_ids=self.sample_ids,
-            totals=self.totals,
-        )
+        tensors = {
+            field.name: value for field in fields(self) if isinstance(value := getattr(self, field.name), Tensor)
+        }
+        return replace(self, **{name: change(tensor) for name, tensor in tensors.items()})

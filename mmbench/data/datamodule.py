@@ -17,6 +17,7 @@ from mmbench import __version__
 from mmbench.config.data import RowSettings
 from mmbench.config.errors import UserError, unknown_name
 from mmbench.config.settings import Settings
+from mmbench.data.answers import FrequentAnswers
 from mmbench.data.batch import Batch
 from mmbench.data.dataset import load_dataset
 from mmbench.data.evaluation_split import EvaluationSplit
@@ -24,6 +25,7 @@ from mmbench.data.example import TRAIN, VALIDATION, Dataset, Question, SetAside
 from mmbench.data.locking import build_once
 from mmbench.data.order import permutation, positions_of_step
 from mmbench.data.pixels import BlackPixels, PixelStore, Progress, open_pixels
+from mmbench.data.prompts import continuation
 from mmbench.data.rows import Mode, build_batch, plan_rows
 from mmbench.data.table import Array, TextTable
 from mmbench.data.tokenizer import TextTokenizer, load_tokenizer, tokenizer_from_str, train_tokenizer
@@ -54,6 +56,8 @@ class MultimodalDataModule(lightning.LightningDataModule):
     """The text's tokenizer; there after `setup`."""
     dataset: Dataset
     """What is used, and in each split's ``set_aside`` what is not; there after `setup`."""
+    frequent_answers: FrequentAnswers
+    """The answers of the training split that have a class; there after `setup`."""
 
     def __init__(
         self,
@@ -108,15 +112,18 @@ class MultimodalDataModule(lightning.LightningDataModule):
             return
         self.dataset, stores = self._prepared or self._usable_dataset()
         self.tokenizer = self._open_tokenizer(self.dataset)
+        self.frequent_answers = FrequentAnswers(self.train_texts()[1], self.settings.data.num_answers)
         for name in (TRAIN, VALIDATION):
             if name in self.dataset.splits:
                 examples = self.dataset.splits[name].examples
-                self._tables[name] = TextTable(examples, self.tokenizer, self.rows.max_text_tokens, name)
+                self._tables[name] = TextTable(
+                    examples, self.tokenizer, self.rows.max_text_tokens, name, self.frequent_answers
+                )
                 self.num_left_out[name] = self._tables[name].num_left_out
         for name, split in self.dataset.splits.items():
-            images = stores[name].images
-            rows = np.array([i for i in range(len(images)) if i not in stores[name].broken], dtype=np.int64)
-            self._splits[name] = EvaluationSplit(name, split.examples, images, rows)
+            store = stores[name]
+            rows = np.array([i for i in range(len(store.images)) if i not in store.broken], dtype=np.int64)
+            self._splits[name] = EvaluationSplit(name, split.examples, store.images, store.sizes, rows)
 
     def keep(self, path: Path) -> None:
         """Write what `setup` opened, so that another process of the same run can `take_up` it in a moment.
@@ -127,9 +134,12 @@ class MultimodalDataModule(lightning.LightningDataModule):
             "version": __version__,
             "dataset": self.dataset,
             "tokenizer": self.tokenizer.to_str(),
+            "frequent_answers": self.frequent_answers,
             "tables": self._tables,
             "num_left_out": self.num_left_out,
-            "pixels": {name: (split.pixels_file, split.rows) for name, split in self._splits.items()},
+            "pixels": {
+                name: (split.pixels_file, split.picture_sizes, split.rows) for name, split in self._splits.items()
+            },
         }
         part = path.with_suffix(".part")
         part.write_bytes(pickle.dumps(state, protocol=pickle.HIGHEST_PROTOCOL))
@@ -140,13 +150,14 @@ class MultimodalDataModule(lightning.LightningDataModule):
         if not path.exists():
             return False
         state = pickle.loads(path.read_bytes())
-        if state["version"] != __version__ or not all(Path(file).exists() for file, _ in state["pixels"].values()):
+        if state["version"] != __version__ or not all(Path(file).exists() for file, *_ in state["pixels"].values()):
             return False
         self.dataset, self._tables, self.num_left_out = state["dataset"], state["tables"], state["num_left_out"]
         self.tokenizer = tokenizer_from_str(state["tokenizer"])
-        for name, (file, rows) in state["pixels"].items():
+        self.frequent_answers = state["frequent_answers"]
+        for name, (file, sizes, rows) in state["pixels"].items():
             pixels = np.load(file, mmap_mode="r")
-            self._splits[name] = EvaluationSplit(name, self.dataset.splits[name].examples, pixels, rows)
+            self._splits[name] = EvaluationSplit(name, self.dataset.splits[name].examples, pixels, sizes, rows)
         return True
 
     def with_mode(self, mode: Mode, batch_rows: int | None = None, seed: int | None = None) -> "MultimodalDataModule":
@@ -162,6 +173,16 @@ class MultimodalDataModule(lightning.LightningDataModule):
     def tasks(self) -> tuple[str, ...]:
         """What the data allows: of ``caption``, ``answer``, ``retrieve``."""
         return self.dataset.tasks()
+
+    @property
+    def answers(self) -> list[list[int]]:
+        """The token ids of each frequent training answer, as it stands behind its prompt, in the classes' order."""
+        return self.tokenizer.encode_all([continuation(answer) for answer in self.frequent_answers.texts])
+
+    @property
+    def answers_covered(self) -> float:
+        """The share of all training answers that are among the frequent ones."""
+        return self.frequent_answers.covered
 
     def train_texts(self) -> tuple[list[str], list[Question]]:
         """All captions and all questions (with answers and kinds) of the training split."""
@@ -225,8 +246,8 @@ class MultimodalDataModule(lightning.LightningDataModule):
         table = self._tables[split]
         plan = plan_rows(table, self.rows, self.mode, self.embed, seed, images, epochs)
         shown = images[first_row : first_row + num_rows] if self.mode != "text" else images[:0]
-        pixels = self._splits[split].pixels(shown)
-        return build_batch(table, plan, self.mode, self.tokenizer.pad_id, pixels, first_row, num_rows)
+        pixels, sizes = self._splits[split].pixels(shown), self._splits[split].sizes(shown).numpy()
+        return build_batch(table, plan, self.mode, self.tokenizer.pad_id, pixels, sizes, first_row, num_rows)
 
     def _trainable(self, split: str) -> Array:
         """Indices of the images that have a text for this mode."""

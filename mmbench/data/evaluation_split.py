@@ -19,13 +19,17 @@ class EvaluationSplit:
         name: the split.
         examples: M examples.
         pixels: uint8 [N, 3, S, S], N >= M.
+        sizes: int64 [N, 2] height and width of the pictures in them.
         rows: int64 [M] the row of ``pixels`` of each example.
     """
 
-    def __init__(self, name: str, examples: list[Example], pixels: Pixels, rows: NDArray[np.int64]) -> None:
+    def __init__(
+        self, name: str, examples: list[Example], pixels: Pixels, sizes: NDArray[np.int64], rows: NDArray[np.int64]
+    ) -> None:
         self.name = name
         self.examples = examples
         self._pixels = pixels
+        self.picture_sizes = sizes
         self.rows = rows
 
     def __len__(self) -> int:
@@ -39,6 +43,10 @@ class EvaluationSplit:
     def images(self, indices: Sequence[int] | NDArray[np.int64] | Tensor) -> Tensor:
         """uint8 [n, 3, S, S] of the examples with these indices."""
         return torch.from_numpy(self.pixels(np.asarray(indices, dtype=np.int64)))
+
+    def sizes(self, indices: Sequence[int] | NDArray[np.int64] | Tensor) -> Tensor:
+        """int64 [n, 2] height and width of these examples' pictures within their canvas."""
+        return torch.from_numpy(self.picture_sizes[self.rows[np.asarray(indices, dtype=np.int64)]])
 
     def pixels(self, indices: NDArray[np.int64]) -> Pixels:
         """As `images`, in NumPy; a copy."""

@@ -8,11 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mmbench import __version__
 from mmbench.data.example import Example, SceneImage
 from mmbench.data.images import BROKEN_IMAGE_ERRORS, Pixels, decode, render
 from mmbench.data.locking import build_once
+
+Sizes = NDArray[np.int64]
 
 Progress = Callable[[int, int], None]
 """Called with (done, all) now and then."""
@@ -22,10 +25,13 @@ _NUM_FINGERPRINTED_SCENES = 4
 
 
 class PixelStore:
-    """The images of a split: ``images`` uint8 [N, 3, S, S], and why some of the N could not be read."""
+    """The images of a split, and why some of the N could not be read."""
 
     def __init__(self, folder: Path) -> None:
         self.images: Pixels = np.load(folder / "images.npy", mmap_mode="r")
+        """uint8 [N, 3, S, S]."""
+        self.sizes: Sizes = np.load(folder / "sizes.npy")
+        """int64 [N, 2] height and width of the picture within its canvas."""
         self.broken: dict[int, str] = {int(i): why for i, why in json.loads((folder / "broken.json").read_text())}
         """Index to reason; the pixels there are 0."""
 
@@ -35,6 +41,7 @@ class BlackPixels(PixelStore):
 
     def __init__(self, num_images: int, side: int) -> None:
         self.images = np.broadcast_to(np.zeros((), dtype=np.uint8), (num_images, 3, side, side))
+        self.sizes = np.full((num_images, 2), side, dtype=np.int64)
         self.broken = {}
 
 
@@ -66,6 +73,7 @@ def open_pixels(
                     progress(start + len(pixels), len(examples))
             file.flush()
             os.fsync(file.fileno())
+        np.save(folder / "sizes.npy", np.full((len(examples), 2), side, dtype=np.int64))
         (folder / "broken.json").write_text(json.dumps(broken))
 
     return PixelStore(build_once(cache_dir / "images" / _key(examples, side), build))
@@ -105,7 +113,7 @@ def _decode_or_reason(path: str, side: int) -> Pixels | str:
 
 def _key(examples: Sequence[Example], side: int) -> str:
     """Hash of what the map shows: files by name, size and time of change; scenes by settings and a few renderings."""
-    digest = hashlib.sha256(f"mmbench {__version__} side {side}\n".encode())
+    digest = hashlib.sha256(f"mmbench {__version__} side {side} layout square\n".encode())
     seen: dict[str, list[SceneImage]] = {}
     for example in examples:
         if isinstance(example.image, SceneImage):

@@ -72,12 +72,20 @@ def plan_rows(
 
 
 def build_batch(
-    table: TextTable, plan: Plan, mode: Mode, pad_id: int, pixels: Pixels, first_row: int, num_rows: int
+    table: TextTable,
+    plan: Plan,
+    mode: Mode,
+    pad_id: int,
+    pixels: Pixels,
+    sizes: Array,
+    first_row: int,
+    num_rows: int,
 ) -> Batch:
     """The batch of some of a plan's rows.
 
     Args:
         pixels: uint8 [num_rows, 3, S, S] of these rows, or [0, 3, S, S].
+        sizes: [num_rows, 2] height and width of the pictures in them, or [0, 2].
         first_row: first of the rows.
         num_rows: how many.
     """
@@ -101,17 +109,21 @@ def build_batch(
 
     predicted = table.supervised[source] if mode != "text" else np.ones(len(source), np.bool_)
     roles = table.roles[source] if mode != "text" else np.full(len(source), int(Role.TEXT))
+    begins_answer = positions == np.repeat(table.prompt_lengths[entries] - 1, lengths)
+    classes = np.where(begins_answer & (mode == "multimodal"), np.repeat(table.classes[entries], lengths), IGNORED)
     # A pair's text repeats a caption; where it is alone in the row, it goes by that caption's name.
     named, num_named = (
         (entries - len(table.names), table.num_captions) if mode == "pairs" else (entries, len(table.names))
     )
     return Batch(
         images=torch.from_numpy(pixels),
+        sizes=torch.from_numpy(sizes),
         token_ids=scatter(table.token_ids[source], pad_id),
         segments=scatter(np.repeat(np.where(mode == "text", 1, np.arange(len(rows)) - first_of_row + 1), lengths), 0),
         positions=scatter(columns if mode == "text" else positions, 0),
         roles=scatter(roles, int(Role.PAD)),
         labels=scatter(np.where(predicted, table.next_ids[source], IGNORED), IGNORED),
+        classes=scatter(classes, IGNORED),
         sample_ids=[table.names[i] for i in named if 0 <= i < num_named],
         totals=plan.totals,
     )
@@ -159,6 +171,7 @@ def _totals(table: TextTable, mode: Mode, num_rows: int, num_pairs: int, entries
         caption_tokens=int(supervised[caption].sum()) if mode == "multimodal" else 0,
         answer_tokens=int(supervised[named & ~caption].sum()) if mode == "multimodal" else 0,
         text_tokens=int(lengths.sum()) if mode == "text" else 0,
+        classified=int((table.classes[entries] != IGNORED).sum()) if mode == "multimodal" else 0,
         pairs=num_pairs,
         samples=num_pairs if mode == "pairs" else int(named.sum()),
         rows=num_rows,

@@ -1,14 +1,14 @@
 """A split's texts as token arrays, made once: every segment that a row can hold is an *entry* of one table."""
 
-from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mmbench.config.errors import UserError
-from mmbench.data.batch import Role
-from mmbench.data.example import Example, Question
+from mmbench.data.answers import FrequentAnswers, most_frequent
+from mmbench.data.batch import IGNORED, Role
+from mmbench.data.example import Example
 from mmbench.data.prompts import CAPTION_PROMPT, continuation, question_prompt
 from mmbench.data.tokenizer import TextTokenizer
 
@@ -28,6 +28,7 @@ class TextTable:
         tokenizer: the text's tokenizer.
         max_text_tokens: longer segments are cut.
         split: the split's name, for messages.
+        frequent: the frequent training answers, whose places are the answers' classes; without them there are none.
 
     Raises:
         UserError: more than 1% of the texts have no token to learn from after the cut.
@@ -45,6 +46,10 @@ class TextTable:
     """[entries + 1]."""
     num_supervised: Array
     """[entries] supervised tokens of each."""
+    prompt_lengths: Array
+    """[entries] tokens before the caption or answer; 0 where nothing is predicted."""
+    classes: Array
+    """[entries] the answer's place among the frequent ones; `IGNORED` where the entry is no frequent answer."""
     caption_offsets: Array
     """[N + 1]: the captions of image i are the entries ``caption_offsets[i]`` to ``caption_offsets[i + 1]``."""
     question_offsets: Array
@@ -57,7 +62,12 @@ class TextTable:
     """Texts without a token to learn from."""
 
     def __init__(
-        self, examples: Sequence[Example], tokenizer: TextTokenizer, max_text_tokens: int, split: str = "train"
+        self,
+        examples: Sequence[Example],
+        tokenizer: TextTokenizer,
+        max_text_tokens: int,
+        split: str = "train",
+        frequent: FrequentAnswers | None = None,
     ) -> None:
         prompt = tokenizer.encode(CAPTION_PROMPT)
         captions = [
@@ -79,12 +89,15 @@ class TextTable:
                 kept_captions.append(ids)
                 self.names.append(name)
         ties_kept = []
+        classes = [IGNORED] * len(kept_captions)
         for (image, question), ids, ties in zip(questions, question_ids, answers, strict=True):
             added = [writer.add_predicted(ids, next(answer_ids), Role.ANSWER) for _ in ties]
             if added[0]:  # the cut leaves a token to learn or not by the question's length alone
                 question_counts[image] += 1
                 ties_kept.append(len(ties))
                 self.names += [question.id] * len(ties)
+                found = [frequent.class_of(answer) if frequent else None for answer in ties]
+                classes += [IGNORED if place is None else place for place in found]
         self.num_left_out = len(captions) + len(questions) - len(kept_captions) - len(ties_kept)
         _check_share(self.num_left_out, len(captions) + len(questions), split, max_text_tokens)
         for ids in kept_captions:
@@ -97,6 +110,8 @@ class TextTable:
         self.roles = np.array(writer.roles, dtype=np.int8)
         self.offsets = np.array(writer.offsets, dtype=np.int64)
         self.num_supervised = np.add.reduceat(self.supervised.astype(np.int64), self.offsets[:-1])
+        self.prompt_lengths = np.array(writer.prompt_lengths, dtype=np.int64)
+        self.classes = np.array(classes + [IGNORED] * (len(self.prompt_lengths) - len(classes)), dtype=np.int64)
         self.caption_offsets = _cumulative(caption_counts)
         self.question_offsets = _cumulative(question_counts)
         self.answer_offsets = len(kept_captions) + _cumulative(np.array(ties_kept, dtype=np.int64))
@@ -121,13 +136,6 @@ class TextTable:
         return np.diff(self.offsets)
 
 
-def most_frequent(question: Question) -> list[str]:
-    """The answers that most annotators gave: one, or several where they tie, in the order they were given."""
-    counts = Counter(answer.strip() for answer in question.answers)
-    most = max(counts.values())
-    return [answer for answer, count in counts.items() if count == most]
-
-
 class _Writer:
     """Grows the token arrays; ids and labels of a segment are made together."""
 
@@ -138,6 +146,7 @@ class _Writer:
         self.supervised: list[bool] = []
         self.roles: list[int] = []
         self.offsets: list[int] = [0]
+        self.prompt_lengths: list[int] = []
 
     def add_predicted(self, prompt: list[int], text: list[int], role: Role) -> bool:
         """A prompt and the text it asks for; False, and nothing added, if the cut leaves nothing to predict."""
@@ -160,6 +169,7 @@ class _Writer:
         self.supervised += supervised
         self.roles += roles
         self.offsets.append(len(self.token_ids))
+        self.prompt_lengths.append(supervised.index(True) + 1 if True in supervised else 0)
 
 
 def _check_share(num_left_out: int, num_texts: int, split: str, max_text_tokens: int) -> None:

@@ -27,7 +27,7 @@ def ready(settings: Settings, cache: Path, seed: int = 0) -> MultimodalDataModul
 
 
 def same(one: Batch, other: Batch) -> bool:
-    tensors = ("images", "token_ids", "segments", "positions", "roles", "labels")
+    tensors = ("images", "sizes", "token_ids", "segments", "positions", "roles", "labels", "classes")
     return one.sample_ids == other.sample_ids and all(torch.equal(getattr(one, t), getattr(other, t)) for t in tensors)
 
 
@@ -37,6 +37,18 @@ def test_a_batch_shows_the_images_its_texts_belong_to(own_settings: Settings, ow
     names = [name.split("#")[0] for name in batch.sample_ids if "#caption" in name][::2]
     for row, name in enumerate(names):
         assert np.array_equal(batch.images[row].numpy(), decode(str(own_data / name), 8))
+
+
+def test_the_frequent_answers_are_those_of_training(own_settings: Settings, tmp_path: Path) -> None:
+    own_settings.data.num_answers = 3
+    datamodule = ready(own_settings, tmp_path / "cache")
+    assert datamodule.answers == [datamodule.tokenizer.encode(f" {answer}") for answer in ("2", "dog", "cat")]
+    assert datamodule.answers_covered == 1
+    datamodule.keep(tmp_path / "kept")
+    other = MultimodalDataModule(own_settings, tmp_path / "cache", 0)
+    assert other.take_up(tmp_path / "kept") and other.answers == datamodule.answers
+    assert same(other.train_batch(0, 0, 8), datamodule.train_batch(0, 0, 8))
+    assert (other.split("test").sizes([0, 3]) == 8).all() and other.train_batch(0, 0, 8).totals.classified > 0
 
 
 def test_training_is_a_function_of_seed_and_step(own_settings: Settings, tmp_path: Path) -> None:

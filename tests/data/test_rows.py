@@ -3,10 +3,12 @@ import pytest
 import torch
 
 from mmbench.config.data import RowSettings
+from mmbench.data.answers import FrequentAnswers
 from mmbench.data.batch import IGNORED, Batch, Role, Totals
 from mmbench.data.example import Example, Question
+from mmbench.data.images import Pixels
 from mmbench.data.rows import Mode, build_batch, plan_rows
-from mmbench.data.table import TextTable
+from mmbench.data.table import Array, TextTable
 from mmbench.data.tokenizer import train_tokenizer
 
 TOKENIZER = train_tokenizer(["Caption: a dog on the grass", "Q: is it red? A: yes"] * 5, 300)
@@ -19,7 +21,8 @@ EXAMPLES = [
     )
     for i in range(12)
 ]
-TABLE = TextTable(EXAMPLES, TOKENIZER, 48)
+FREQUENT = FrequentAnswers([Question("", "", ["yes"], "")], 1)
+TABLE = TextTable(EXAMPLES, TOKENIZER, 48, frequent=FREQUENT)
 PIXELS = np.arange(12, dtype=np.uint8)[:, None, None, None].repeat(3, 1).repeat(4, 2).repeat(4, 3)
 
 
@@ -34,7 +37,11 @@ def make(
     chosen, epochs = np.array(images), np.full(len(images), epoch)
     plan = plan_rows(TABLE, rows or RowSettings(2, 2), mode, embed, seed, chosen, epochs)
     pixels = PIXELS[chosen] if mode != "text" else PIXELS[:0]
-    return build_batch(TABLE, plan, mode, TOKENIZER.pad_id, pixels, 0, len(images))
+    return build_batch(TABLE, plan, mode, TOKENIZER.pad_id, pixels, sizes_of(pixels), 0, len(images))
+
+
+def sizes_of(pixels: Pixels) -> Array:
+    return np.full((len(pixels), 2), 4)
 
 
 def segments(batch: Batch, row: int) -> list[tuple[list[int], list[int], list[int]]]:
@@ -92,6 +99,7 @@ def test_totals_are_what_the_whole_batch_holds() -> None:
         caption_tokens=int((supervised & (batch.roles == Role.CAPTION)).sum()),
         answer_tokens=int((supervised & (batch.roles == Role.ANSWER)).sum()),
         text_tokens=0,
+        classified=int((batch.classes != IGNORED).sum()),
         pairs=int((batch.roles == Role.IMAGE_QUERY).sum()),
         samples=len(batch.sample_ids),
         rows=12,
@@ -103,13 +111,13 @@ def test_totals_are_what_the_whole_batch_holds() -> None:
 def test_parts_of_a_batch_are_its_rows(mode: Mode) -> None:
     images = np.array([3, 7, 1, 11, 2, 6])
     plan = plan_rows(TABLE, RowSettings(2, 2), mode, True, 0, images, np.zeros(6, np.int64))
-    whole = build_batch(TABLE, plan, mode, 0, PIXELS[:0], 0, 6)
-    parts = [build_batch(TABLE, plan, mode, 0, PIXELS[:0], first, 2) for first in (0, 2, 4)]
+    whole = build_batch(TABLE, plan, mode, 0, PIXELS[:0], sizes_of(PIXELS[:0]), 0, 6)
+    parts = [build_batch(TABLE, plan, mode, 0, PIXELS[:0], sizes_of(PIXELS[:0]), first, 2) for first in (0, 2, 4)]
     assert [name for part in parts for name in part.sample_ids] == whole.sample_ids
     for k, part in enumerate(parts):
         width = part.token_ids.shape[1]
         assert part.totals == whole.totals
-        for name in ("token_ids", "segments", "positions", "roles", "labels"):
+        for name in ("token_ids", "segments", "positions", "roles", "labels", "classes"):
             assert torch.equal(getattr(part, name), getattr(whole, name)[2 * k : 2 * k + 2, :width])
 
 
@@ -161,3 +169,19 @@ def test_rows_without_captions_can_still_hold_a_pair() -> None:
 
 def test_without_embedding_there_is_no_pair() -> None:
     assert Role.TEXT not in make([3], embed=False).roles
+
+
+def test_a_frequent_answer_has_its_class_where_it_begins_to_be_predicted() -> None:
+    seen = set()
+    for epoch in range(20):
+        batch = make([3, 7], epoch=epoch)
+        for row, column in (batch.classes != IGNORED).nonzero().tolist():
+            assert batch.classes[row, column] == 0 and batch.roles[row, column] == Role.ANSWER
+            assert batch.labels[row, column] == TOKENIZER.encode(" yes")[0]
+            assert column == 0 or batch.labels[row, column - 1] == IGNORED, "the first token that is predicted"
+        answers = [segment for row in range(2) for segment in segments(batch, row) if segment[2][0] == Role.ANSWER]
+        frequent = [labels for _, labels, _ in answers if labels[-2:-1] == TOKENIZER.encode(" yes")[-1:]]
+        assert batch.totals.classified == int((batch.classes != IGNORED).sum()) == len(frequent)
+        seen.add(len(answers) - len(frequent))
+    assert len(seen) > 1, "the other answer, which is not frequent, was drawn too"
+    assert (make([3], mode="text").classes == IGNORED).all() and make([3], mode="text").totals.classified == 0

@@ -4,7 +4,7 @@ import pytest
 from mmbench.config.errors import UserError
 from mmbench.data.batch import Role
 from mmbench.data.example import Example, Question
-from mmbench.data.table import TextTable, most_frequent
+from mmbench.data.table import TextTable
 from mmbench.data.tokenizer import train_tokenizer
 
 TOKENIZER = train_tokenizer(["Caption: a dog on the grass", "Q: is it red? A: yes"] * 5, 300)
@@ -68,8 +68,3 @@ def test_more_than_a_hundredth_of_such_texts_is_an_error() -> None:
     long = Question("long", "is it red? " * 30, ["yes"], "k")
     with pytest.raises(UserError, match="1 of 2 texts of the train split have nothing left to learn"):
         TextTable([Example("x", "", ["a dog"], [long])], TOKENIZER, 48)
-
-
-def test_most_frequent_answers() -> None:
-    assert most_frequent(Question("q", "?", ["b", "a", "a ", "b", "c"], "")) == ["b", "a"]
-    assert most_frequent(Question("q", "?", ["b", "a", "a"], "")) == ["a"]

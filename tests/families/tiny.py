@@ -1,6 +1,7 @@
 """Tiny parts, and what tests of families do to them."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 
@@ -51,5 +52,5 @@ def open_all_gates(family: Family) -> None:
 
 def rows_of(batch: Batch, rows: slice) -> Batch:
     """Some rows of a batch, as one of a step's micro-batches: the totals stay those of the step."""
-    names = ("images", "token_ids", "segments", "positions", "roles", "labels")
-    return Batch(*(getattr(batch, name)[rows] for name in names), sample_ids=batch.sample_ids, totals=batch.totals)
+    tensors = {name: value[rows] for name, value in vars(batch).items() if isinstance(value, torch.Tensor)}
+    return replace(batch, **tensors)
