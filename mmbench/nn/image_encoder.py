@@ -1,9 +1,12 @@
 """What all image encoders have in common, and the errors of building one."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmbench.config.errors import UserError
@@ -11,6 +14,8 @@ from mmbench.config.model import EncoderSettings
 
 NOT_LOADED = ("contrastive", "random")
 """Values of ``EncoderSettings.weights`` for which the encoder is built random; contrastive weights are loaded later."""
+
+Blocks = TypeVar("Blocks", nn.Sequential, nn.ModuleList)
 
 
 class ImageEncoder(nn.Module):
@@ -24,12 +29,14 @@ class ImageEncoder(nn.Module):
     std: Tensor
     """Standard deviation of each channel ``[3, 1, 1]``."""
 
-    def __init__(self, dim: int, patch_size: int, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+    def __init__(self, dim: int, patch_size: int, depth: int, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
         super().__init__()
         self.dim = dim
         """Width of a token."""
         self.patch_size = patch_size
         """Side of a patch in pixels."""
+        self.depth = depth
+        """Blocks it was built with; `keep_layers` leaves this as it is, so that layers keep their numbers."""
         self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(3, 1, 1), persistent=False)
 
@@ -40,6 +47,73 @@ class ImageEncoder(nn.Module):
     def num_tokens(self, image_size: int) -> int:
         """Tokens of a square image with a side of so many pixels."""
         return (image_size // self.patch_size) ** 2
+
+    def features(self, images: Tensor, layers: Sequence[int], class_token: bool = False) -> list[Tensor]:
+        """What the given layers put out, each ``[B, N, dim]``, without the last norm; no later block is computed.
+
+        Layers are numbered as Hugging Face numbers its ``hidden_states``: 0 is what enters the first block, ``i`` the
+        output of the i-th block, -1 that of the last one. With ``class_token``, the tokens that stand before the
+        patches' (if the model has any) stay there.
+
+        Raises:
+            ValueError: there is no such layer, or `keep_layers` has dropped it.
+        """
+        raise NotImplementedError
+
+    def final_norm(self, tokens: Tensor) -> Tensor:
+        """The norm that stands behind the last block (none, if the model has none); ``forward`` has applied it."""
+        raise NotImplementedError
+
+    def keep_layers(self, num: int) -> None:
+        """Drop all blocks behind the first ``num`` and the last norm, for who uses no `features` of a later layer.
+
+        A parameter that is never used would get no gradient. ``forward`` then gives the output of block ``num``.
+
+        Raises:
+            ValueError: there are not so many.
+        """
+        raise NotImplementedError
+
+    def layer_number(self, layer: int) -> int:
+        """A layer's number from 0, where a negative one counts from the last.
+
+        Raises:
+            ValueError: there is no such layer.
+        """
+        if not -self.depth - 1 <= layer <= self.depth:
+            raise ValueError(
+                f"the encoder has no layer {layer}: it has {self.depth} blocks, so give 0 (what enters the first) "
+                f"to {self.depth} (the last one's output), or -1 to {-self.depth - 1}, counted from the last"
+            )
+        return layer % (self.depth + 1)
+
+    def _layer_numbers(self, layers: Sequence[int], num_blocks: int) -> list[int]:
+        """`layer_number` of each, none of which may lie behind the blocks that are left."""
+        numbers = [self.layer_number(layer) for layer in layers]
+        if max(numbers, default=0) > num_blocks:
+            raise ValueError(
+                f"layers {list(layers)} of the encoder are wanted, but only its first {num_blocks} blocks were kept"
+            )
+        return numbers
+
+
+def kept(blocks: Blocks, num: int) -> Blocks:
+    """The first ``num`` blocks.
+
+    Raises:
+        ValueError: there are not so many, or it is none.
+    """
+    if not 1 <= num <= len(blocks):
+        raise ValueError(f"{num} blocks of the encoder cannot be kept: give 1 to {len(blocks)}, as many as it has")
+    return blocks[:num]
+
+
+def resized_positions(positions: Tensor, grid: tuple[int, int], new_grid: tuple[int, int]) -> Tensor:
+    """Position embeddings ``[1 + rows x columns, D]``, the class token's first, of another grid: bicubic."""
+    of_class, of_patches = positions[:1], positions[1:]
+    picture = of_patches.T.reshape(1, positions.shape[1], *grid)
+    resized = F.interpolate(picture, size=new_grid, mode="bicubic", antialias=True, align_corners=False)
+    return torch.cat((of_class, resized.flatten(2)[0].T))
 
 
 def local_file(settings: EncoderSettings) -> Path:

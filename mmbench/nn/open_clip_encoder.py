@@ -1,23 +1,24 @@
 """Image towers of open_clip."""
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from mmbench.config.errors import UserError, unknown_name
 from mmbench.config.model import EncoderSettings
 from mmbench.nn.image_encoder import (
     NOT_LOADED,
     ImageEncoder,
+    kept,
     local_file,
     no_transformer,
     no_weights,
     not_built,
+    resized_positions,
     unknown_model,
 )
 from mmbench.nn.timm_encoder import TimmEncoder
@@ -88,31 +89,55 @@ class OpenClipEncoder(ImageEncoder):
 
     def __init__(self, visual: nn.Module, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
         tower = cast(Any, visual)
-        super().__init__(int(tower.conv1.out_channels), int(tower.conv1.kernel_size[0]), mean, std)
+        depth = len(tower.transformer.resblocks)
+        super().__init__(int(tower.conv1.out_channels), int(tower.conv1.kernel_size[0]), depth, mean, std)
         tower.proj = None  # the projection would be a parameter without gradient
-        tower.output_tokens = True
         self.visual = visual
-        self._norm_after_pool = bool(getattr(tower, "final_ln_after_pool", False))
 
     def forward(self, images: Tensor) -> Tensor:
         """``[B, 3, H, W]`` to ``[B, N, dim]``."""
-        grid = (images.shape[2] // self.patch_size, images.shape[3] // self.patch_size)
-        visual = cast(Any, self.visual)
-        if grid == tuple(visual.grid_size):
-            tokens = visual(images)[1]
-        else:
-            resized = {"positional_embedding": self._positions(grid)}
-            tokens = cast(Any, functional_call(self.visual, resized, (images,)))[1]
-        normed: Tensor = visual.ln_post(tokens) if self._norm_after_pool else tokens
+        return self.final_norm(self.features(images, [self._num_blocks])[0])
+
+    def features(self, images: Tensor, layers: Sequence[int], class_token: bool = False) -> list[Tensor]:
+        """See `ImageEncoder.features`."""
+        numbers = self._layer_numbers(layers, self._num_blocks)
+        transformer = cast(Any, self.visual).transformer
+        outputs = [self._embed(images)]
+        # Older versions of open_clip run their blocks with the batch in the second place.
+        axes = (0, 1) if getattr(transformer, "batch_first", False) else (1, 0)
+        tokens = outputs[0].movedim((0, 1), axes)
+        for block in transformer.resblocks[: max(numbers, default=0)]:
+            tokens = block(tokens)
+            outputs.append(tokens.movedim(axes, (0, 1)))
+        return [outputs[number][:, 0 if class_token else 1 :] for number in numbers]
+
+    def final_norm(self, tokens: Tensor) -> Tensor:
+        """See `ImageEncoder.final_norm`."""
+        normed: Tensor = cast(Any, self.visual).ln_post(tokens)
         return normed
 
-    def _positions(self, grid: tuple[int, int]) -> Tensor:
-        """Position embeddings ``[1 + N, dim]`` of another grid, by bicubic interpolation."""
+    def keep_layers(self, num: int) -> None:
+        """See `ImageEncoder.keep_layers`."""
         visual = cast(Any, self.visual)
-        of_class, of_patches = visual.positional_embedding[:1], visual.positional_embedding[1:]
-        square = of_patches.T.reshape(1, self.dim, *visual.grid_size)
-        resized = F.interpolate(square, size=grid, mode="bicubic", antialias=True, align_corners=False)
-        return torch.cat((of_class, resized.flatten(2)[0].T))
+        visual.transformer.resblocks = kept(visual.transformer.resblocks, num)
+        visual.ln_post = nn.Identity()
+
+    @property
+    def _num_blocks(self) -> int:
+        return len(cast(Any, self.visual).transformer.resblocks)
+
+    def _embed(self, images: Tensor) -> Tensor:
+        """Patches behind the class token, with their positions: what enters the first block ``[B, 1 + N, dim]``."""
+        visual = cast(Any, self.visual)
+        patches: Tensor = visual.conv1(images)
+        grid = (patches.shape[2], patches.shape[3])
+        positions = visual.positional_embedding
+        if grid != tuple(visual.grid_size):
+            positions = resized_positions(positions, visual.grid_size, grid)
+        of_class = visual.class_embedding.to(patches.dtype).expand(len(images), 1, -1)
+        tokens = torch.cat((of_class, patches.flatten(2).mT), dim=1) + positions.to(patches.dtype)
+        embedded: Tensor = visual.ln_pre(visual.patch_dropout(tokens))
+        return embedded
 
 
 def _open_clip_weights(settings: EncoderSettings) -> str | None:

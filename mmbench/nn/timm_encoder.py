@@ -1,9 +1,12 @@
 """Vision Transformers of timm."""
 
 import sys
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
+import torch
 from torch import Tensor, nn
 
 from mmbench.config.errors import UserError
@@ -12,6 +15,7 @@ from mmbench.nn.attention import Kernel, attention_kernel
 from mmbench.nn.image_encoder import (
     NOT_LOADED,
     ImageEncoder,
+    kept,
     local_file,
     no_transformer,
     no_weights,
@@ -23,6 +27,8 @@ from mmbench.nn.image_encoder import (
 def build_timm(settings: EncoderSettings, image_size: int) -> ImageEncoder:
     """A Vision Transformer of timm; the options are keyword arguments of its constructor.
 
+    One option is ours, since a norm cannot be written in YAML: ``norm_eps``, what layer norms add to the variance.
+
     Raises:
         UserError: as `build_encoder`.
     """
@@ -32,6 +38,8 @@ def build_timm(settings: EncoderSettings, image_size: int) -> ImageEncoder:
         raise unknown_model("timm", settings.name, timm.list_models())
     own_file = None if settings.weights in (*NOT_LOADED, "pretrained") else local_file(settings)
     options = {"img_size": image_size, **settings.options}
+    if "norm_eps" in options:
+        options["norm_layer"] = partial(timm.layers.LayerNorm, eps=options.pop("norm_eps"))
     try:
         model = timm.create_model(
             settings.name,
@@ -58,24 +66,67 @@ class TimmEncoder(ImageEncoder):
     """A Vision Transformer of timm, whose attention follows the kernel switch."""
 
     def __init__(self, model: nn.Module, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
-        patch_embed = cast(Any, model.patch_embed)
-        super().__init__(int(cast(Any, model).num_features), int(patch_embed.patch_size[0]), mean, std)
-        cast(Any, model).reset_classifier(0, "")  # a pooling head would have parameters that never get a gradient
+        timm_model = cast(Any, model)
+        patch_size = int(timm_model.patch_embed.patch_size[0])
+        super().__init__(int(timm_model.num_features), patch_size, len(timm_model.blocks), mean, std)
+        timm_model.reset_classifier(0, "")  # a pooling head would have parameters that never get a gradient
         self.model = model
         self._switched = [module for module in model.modules() if hasattr(module, "fused_attn")]
         self._kernel: Kernel | None = None
 
     def forward(self, images: Tensor) -> Tensor:
         """``[B, 3, H, W]`` to ``[B, N, dim]``."""
-        if self._kernel != attention_kernel():
-            self._kernel = attention_kernel()
-            for module in self._switched:
-                cast(Any, module).fused_attn = self._kernel == "sdpa"
+        self._follow_kernel()
         model = cast(Any, self.model)
         tokens = model.forward_features(images)[:, model.num_prefix_tokens :]
         # Models that average their tokens have their last norm after the pooling instead of before it.
         normed: Tensor = model.fc_norm(tokens) if hasattr(model, "fc_norm") else tokens
         return normed
+
+    def features(self, images: Tensor, layers: Sequence[int], class_token: bool = False) -> list[Tensor]:
+        """See `ImageEncoder.features`."""
+        self._follow_kernel()
+        model = cast(Any, self.model)
+        numbers = self._layer_numbers(layers, len(model.blocks))
+        found: dict[int, Tensor] = {}
+        # What enters the first block is the one thing that timm has no name for.
+        hook = model.blocks[0].register_forward_pre_hook(lambda _, inputs: found.update({0: inputs[0]}))
+        try:
+            blocks = sorted({max(number, 1) - 1 for number in numbers})
+            outputs = model.forward_intermediates(
+                images,
+                indices=blocks,
+                return_prefix_tokens=True,
+                stop_early=True,
+                output_fmt="NLC",
+                intermediates_only=True,
+            )
+        finally:
+            hook.remove()
+        for block, output in zip(blocks, outputs, strict=True):
+            found[block + 1] = torch.cat((output[1], output[0]), dim=1) if isinstance(output, tuple) else output
+        num_dropped = 0 if class_token else int(model.num_prefix_tokens)
+        return [found[number][:, num_dropped:] for number in numbers]
+
+    def final_norm(self, tokens: Tensor) -> Tensor:
+        """See `ImageEncoder.final_norm`."""
+        model = cast(Any, self.model)
+        normed: Tensor = model.norm(tokens)
+        return model.fc_norm(normed) if hasattr(model, "fc_norm") else normed
+
+    def keep_layers(self, num: int) -> None:
+        """See `ImageEncoder.keep_layers`."""
+        model = cast(Any, self.model)
+        model.blocks = kept(model.blocks, num)
+        for norm in ("norm", "fc_norm"):
+            if hasattr(model, norm):
+                setattr(model, norm, nn.Identity())
+
+    def _follow_kernel(self) -> None:
+        if self._kernel != attention_kernel():
+            self._kernel = attention_kernel()
+            for module in self._switched:
+                cast(Any, module).fused_attn = self._kernel == "sdpa"
 
 
 def _load_timm(model: nn.Module, path: Path, settings: EncoderSettings) -> None:

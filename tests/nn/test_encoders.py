@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import open_clip
 import pytest
@@ -72,6 +72,89 @@ def test_every_parameter_trains(build: Any) -> None:
     weights = torch.randn(encoder.dim)
     (encoder(_images(encoder.patch_size * 4)) * weights).sum().backward()
     assert [name for name, p in encoder.named_parameters() if p.grad is None] == []
+
+
+def _hooked(encoder: ImageEncoder, images: torch.Tensor) -> list[torch.Tensor]:
+    """What enters the first block and what each block puts out, seen from outside in a whole forward pass."""
+    model = cast(Any, encoder)
+    blocks = model.model.blocks if hasattr(model, "model") else model.visual.transformer.resblocks
+    seen: list[torch.Tensor] = []
+    hooks = [blocks[0].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))]
+    hooks += [block.register_forward_hook(lambda _, __, output: seen.append(output)) for block in blocks]
+    encoder(images)
+    for hook in hooks:
+        hook.remove()
+    return seen
+
+
+WITH_CLASS = {**TINY, "class_token": True, "global_pool": "token", "depth": 3}
+
+
+@pytest.mark.parametrize(
+    "encoder",
+    [lambda: _timm(options=WITH_CLASS), lambda: _open_clip(options={**TOWER, "layers": 3})],
+    ids=["timm", "open_clip"],
+)
+def test_features_are_the_blocks_outputs(encoder: Any) -> None:
+    encoder = encoder()
+    images = _images(4 * encoder.patch_size, 2 * encoder.patch_size)
+    seen = _hooked(encoder, images)
+    assert len(seen) == 4 == encoder.depth + 1
+    layers = [-2, 0, 3, -1, 1]
+    patches, whole = encoder.features(images, layers), encoder.features(images, layers, class_token=True)
+    for layer, tokens, with_class in zip(layers, patches, whole, strict=True):
+        assert tokens.shape == (2, 8, encoder.dim)
+        torch.testing.assert_close(with_class, seen[layer])
+        torch.testing.assert_close(tokens, seen[layer][:, 1:])
+    torch.testing.assert_close(encoder.final_norm(patches[3]), encoder(images))
+
+
+def test_features_of_a_model_without_class_token() -> None:
+    encoder = _timm()
+    tokens, whole = encoder.features(_images(48), [1]), encoder.features(_images(48), [1], class_token=True)
+    torch.testing.assert_close(tokens[0], whole[0])
+    torch.testing.assert_close(encoder.final_norm(encoder.features(_images(48), [-1])[0]), encoder(_images(48)))
+
+
+@pytest.mark.parametrize("build", [_timm, _open_clip])
+def test_features_compute_no_later_block(build: Any) -> None:
+    encoder = build()
+    blocks = encoder.model.blocks if hasattr(encoder, "model") else encoder.visual.transformer.resblocks
+    blocks[1].register_forward_hook(lambda *_: pytest.fail("the second block was computed"))
+    encoder.features(_images(4 * encoder.patch_size), [0, -2])
+
+
+@pytest.mark.parametrize("build", [_timm, _open_clip])
+def test_dropped_layers_leave_no_parameter_without_gradient(build: Any) -> None:
+    encoder = build().train()
+    images = _images(4 * encoder.patch_size)
+    expected = encoder.features(images, [-2])[0].detach()
+    num_parameters = sum(p.numel() for p in encoder.parameters())
+    encoder.keep_layers(encoder.layer_number(-2))
+    tokens = encoder.features(images, [-2])[0]  # numbered as before
+    torch.testing.assert_close(tokens, expected)
+    torch.testing.assert_close(encoder(images), expected)
+    tokens.square().sum().backward()
+    assert [name for name, p in encoder.named_parameters() if p.grad is None] == []
+    assert sum(p.numel() for p in encoder.parameters()) < num_parameters
+    with pytest.raises(ValueError, match=r"only its first 1 blocks were kept"):
+        encoder.features(images, [-1])
+
+
+def test_a_layer_that_is_not_there() -> None:
+    encoder = _timm()
+    with pytest.raises(ValueError, match=r"no layer 3: it has 2 blocks, so give 0 .* to 2 .* or -1 to -3"):
+        encoder.features(_images(48), [3])
+    with pytest.raises(ValueError, match=r"no layer -4"):
+        encoder.features(_images(48), [-4])
+    for num in (0, 3):
+        with pytest.raises(ValueError, match=rf"{num} blocks of the encoder cannot be kept: give 1 to 2"):
+            encoder.keep_layers(num)
+
+
+def test_norms_have_the_epsilon_of_the_options() -> None:
+    model = cast(Any, _timm(options={**TINY, "norm_eps": 0.25})).model
+    assert {module.eps for module in model.modules() if isinstance(module, torch.nn.LayerNorm)} == {0.25}
 
 
 def test_attention_pooling_is_left_out() -> None:
