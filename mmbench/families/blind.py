@@ -7,12 +7,14 @@ import torch
 from torch import Tensor, nn
 
 from mmbench.data.batch import Batch
-from mmbench.families.family import Family, SharedParts, Sight
+from mmbench.families.family import SharedParts
+from mmbench.families.seeing_decoder import SeeingDecoder
+from mmbench.families.sight import Sight
 from mmbench.families.trainee import Losses
 from mmbench.families.trunk import Rows
 
 
-class Blind(Family):
+class Blind(SeeingDecoder):
     """The decoder alone."""
 
     @dataclass
@@ -23,7 +25,12 @@ class Blind(Family):
         super().__init__(shared, objective_weights)
         del self.encoder, self.heads
 
-    def see(self, images: Tensor) -> Sight:
+    @property
+    def size_step(self) -> int:
+        """Any size will do."""
+        return 1
+
+    def see(self, images: Tensor, sizes: Tensor | None = None) -> Sight:
         """Nothing."""
         return Sight()
 
@@ -35,9 +42,9 @@ class Blind(Family):
         """The token losses; there is no image to tell from another."""
         return self.token_losses(self.read(batch, Sight()), batch)
 
-    def cost(self, images: Tensor) -> dict[str, int]:
+    def cost(self, images: Tensor, sizes: Tensor | None = None) -> dict[str, int]:
         """No image tokens."""
-        num_parameters = sum(parameter.numel() for parameter in self.decoder.parameters())
+        num_parameters = self.num_parameters()
         return {
             "image_tokens": 0,
             "context_tokens": 0,
@@ -49,7 +56,7 @@ class Blind(Family):
         """Token embeddings; no queries are read."""
         return self.decoder.embed(rows.token_ids)
 
-    def embed_images(self, images: Tensor) -> Tensor:
+    def embed_images(self, images: Tensor, sizes: Tensor | None = None) -> Tensor:
         """The same vector for every image: all tie, so that Recall@K is chance, exactly."""
         return torch.ones(len(images), 1, device=self.device)
 

@@ -10,12 +10,14 @@ from typing import ClassVar, cast
 from torch import Tensor, nn
 
 from mmbench.config.errors import UserError
-from mmbench.families.family import Family, SharedParts, Sight
+from mmbench.families.family import SharedParts
+from mmbench.families.seeing_decoder import SeeingDecoder
+from mmbench.families.sight import Sight
 from mmbench.families.trunk import Between
 from mmbench.nn.cross_attention import GatedCrossAttention
 
 
-class CrossAttn(Family):
+class CrossAttn(SeeingDecoder):
     """encoder -> keys and values, once an image; text queries them before every k-th block, gates start at 0."""
 
     matched_width: ClassVar[str] = "feed_forward_width"
@@ -35,11 +37,11 @@ class CrossAttn(Family):
         super().__init__(shared, objective_weights)
         self.cross_attention = gated_layers(shared, config.every, config.feed_forward, config.feed_forward_width)
 
-    def see(self, images: Tensor) -> Sight:
+    def see(self, images: Tensor, sizes: Tensor | None = None) -> Sight:
         """No token enters the context; each gated layer gets its keys and values."""
         return Sight(contexts=look(self.cross_attention, self.encoder(self.encoder.normalise(images))))
 
-    def between(self, sight: Sight, sees_image: Tensor) -> Between | None:
+    def between(self, sight: Sight, sees_image: Tensor, num_prefix: int) -> Between | None:
         """The gated layer before a block, where it has one."""
         return attend_between(self.cross_attention, sight, sees_image)
 

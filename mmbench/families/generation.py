@@ -5,15 +5,17 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from mmbench.families.trunk import joined_positions, prefix_positions, prefix_visible
 from mmbench.nn.cache import KeyValueCache
 
 if TYPE_CHECKING:
-    from mmbench.families.family import Family, Sight
+    from mmbench.families.seeing_decoder import SeeingDecoder
+    from mmbench.families.sight import Sight
 
 
 @torch.no_grad()
 def generate(
-    family: "Family", sight: "Sight", prompts: list[list[int]], max_new_tokens: int, cached: bool = True
+    family: "SeeingDecoder", sight: "Sight", prompts: list[list[int]], max_new_tokens: int, cached: bool = True
 ) -> list[list[int]]:
     """Continue each prompt until the end token or ``max_new_tokens``.
 
@@ -45,7 +47,7 @@ class _Stepper:
     """The state of one batch of generations: what was read, where each row stands."""
 
     def __init__(
-        self, family: "Family", sight: "Sight", prompts: list[list[int]], max_new_tokens: int, cached: bool
+        self, family: "SeeingDecoder", sight: "Sight", prompts: list[list[int]], max_new_tokens: int, cached: bool
     ) -> None:
         device = family.device
         longest = max(len(prompt) for prompt in prompts)
@@ -57,10 +59,12 @@ class _Stepper:
         self.inputs = torch.cat([prefix, family.decoder.embed(ids).to(prefix.dtype)], dim=1)  # [B, L, D]
         before = torch.arange(longest, device=device)
         in_prompt = before[None] >= padding[:, None]
-        in_prefix = torch.arange(self.num_prefix, device=device).expand(len(prompts), -1)
-        self.visible = torch.cat([torch.ones_like(in_prefix, dtype=torch.bool), in_prompt], dim=1)
-        prompt_positions = (before[None] - padding[:, None]).clamp(min=0) + self.num_prefix
-        self.positions = torch.cat([in_prefix, prompt_positions], dim=1)
+        shown = prefix_visible(sight, len(prompts), self.num_prefix, prefix)
+        self.visible = torch.cat([shown, in_prompt], dim=1)
+        starts = sight.starts(len(prompts), device)[:, None]
+        prompt_positions = (before[None] - padding[:, None]).clamp(min=0) + starts
+        in_prefix = prefix_positions(sight, len(prompts), self.num_prefix, device)
+        self.positions = joined_positions(in_prefix, prompt_positions)
         self.sees = self.visible.clone()
         self.sees[:, : self.num_prefix] = False
         self.cache = None
@@ -72,7 +76,7 @@ class _Stepper:
         length = self.inputs.shape[1]
         causal = torch.ones(length, length, dtype=torch.bool, device=self.inputs.device).tril()
         mask = (causal & self.visible[:, None, :])[:, None]
-        return self._choose(self.inputs, self.positions, mask, self.sees)
+        return self._choose(self.inputs, self.positions, mask, self.sees, self.num_prefix)
 
     def next(self, chosen: Tensor) -> Tensor:
         """Append ``chosen [B]`` to the rows; the token after it."""
@@ -84,10 +88,10 @@ class _Stepper:
         if self.cache is None:
             self.inputs = torch.cat([self.inputs, embedded], dim=1)
             return self.first()
-        return self._choose(embedded, self.positions[:, -1:], self.visible[:, None, None], seen)
+        return self._choose(embedded, self.positions[:, -1:], self.visible[:, None, None], seen, 0)
 
-    def _choose(self, inputs: Tensor, positions: Tensor, mask: Tensor, sees: Tensor) -> Tensor:
-        between = self.family.between(self.sight, sees)
+    def _choose(self, inputs: Tensor, positions: Tensor, mask: Tensor, sees: Tensor, num_prefix: int) -> Tensor:
+        between = self.family.between(self.sight, sees, num_prefix)
         hidden = self.family.decoder(inputs, positions, mask, cache=self.cache, between=between)
         return self.family.decoder.logits(hidden[:, -1]).argmax(dim=-1)
 

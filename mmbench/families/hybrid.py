@@ -12,12 +12,14 @@ from torch.nn import functional as F
 
 from mmbench.config.errors import UserError
 from mmbench.families.crossattn import attend_between, gated_layers, gates_of, look
-from mmbench.families.family import Family, SharedParts, Sight
+from mmbench.families.family import SharedParts
+from mmbench.families.seeing_decoder import SeeingDecoder
+from mmbench.families.sight import Sight
 from mmbench.families.trunk import Between
 from mmbench.nn.connectors import build_connector
 
 
-class Hybrid(Family):
+class Hybrid(SeeingDecoder):
     """thumbnail -> connector -> decoder context, as in unified; full image -> gated layers, as in crossattn."""
 
     matched_width: ClassVar[str] = "feed_forward_width"
@@ -51,7 +53,12 @@ class Hybrid(Family):
         )
         self.cross_attention = gated_layers(shared, config.every, config.feed_forward, config.feed_forward_width)
 
-    def see(self, images: Tensor) -> Sight:
+    @property
+    def size_step(self) -> int:
+        """Image and thumbnail both divide into patches."""
+        return self.encoder.patch_size * self.thumbnail_factor
+
+    def see(self, images: Tensor, sizes: Tensor | None = None) -> Sight:
         """The encoder looks twice: at the thumbnail, and at the image as it is.
 
         Raises:
@@ -66,9 +73,9 @@ class Hybrid(Family):
         pixels = self.encoder.normalise(images)
         thumbnail = F.interpolate(pixels, size=(side // factor, side // factor), mode="area")
         prefix = self.connector(self.encoder(thumbnail))
-        return Sight(prefix, look(self.cross_attention, self.encoder(pixels)))
+        return Sight(prefix, contexts=look(self.cross_attention, self.encoder(pixels)))
 
-    def between(self, sight: Sight, sees_image: Tensor) -> Between | None:
+    def between(self, sight: Sight, sees_image: Tensor, num_prefix: int) -> Between | None:
         """The gated layer before a block, where it has one."""
         return attend_between(self.cross_attention, sight, sees_image)
 

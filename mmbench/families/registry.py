@@ -43,7 +43,14 @@ def build_family(system: SystemSettings, shared: SharedParts, objective_weights:
     """
     found = family_class(system.family)
     config = built(checked(system.options, found.Config, "", f"the options of family '{system.family}'"), found.Config)
-    family = found(config, shared, objective_weights)  # type: ignore[arg-type]
+    family: Family = found(config, shared, objective_weights)  # type: ignore[call-arg, arg-type]
+    for modality in system.modality_dropout:
+        if modality not in family.can_withhold:
+            can = ", ".join(sorted(family.can_withhold)) or "nothing"
+            raise UserError(
+                f"'modality_dropout' names '{modality}', but family '{system.family}' can withhold {can}: leave it out"
+            )
+    family.modality_dropout = dict(system.modality_dropout)
     for stage in system.stages:
         for part in stage.train:
             if part != "all" and part not in family.parts():

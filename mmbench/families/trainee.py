@@ -15,7 +15,14 @@ _COUNTED_IN = {
     "answer": "answer_tokens",
     "text": "text_tokens",
     "contrastive": "pairs",
+    "classify": "classified",
+    "match": "pairs",
+    "masked_text": "pairs",
+    "masked_image": "rows",
+    "balance": "rows",
+    "router_z": "rows",
 }
+"""Objective -> the count over the whole step that its sum is divided by."""
 
 
 @dataclass

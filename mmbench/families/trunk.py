@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mmbench.data.batch import IGNORED, Batch, Role
+from mmbench.families.sight import Sight
 from mmbench.families.trainee import Losses
 from mmbench.nn.decoder import Decoder
 
@@ -30,7 +31,7 @@ class Rows(Protocol):
 
 @dataclass
 class PlainRows:
-    """Rows of one text each."""
+    """Rows made of texts as they come."""
 
     token_ids: Tensor
     segments: Tensor
@@ -47,6 +48,22 @@ class PlainRows:
         roles = torch.where(positions < lengths, role, torch.where(positions == lengths, query, Role.PAD))
         return cls(ids, (positions <= lengths).long(), positions, roles)
 
+    @classmethod
+    def packed(cls, texts: list[list[list[int]]], role: Role, device: torch.device) -> "PlainRows":
+        """The texts of each row one after another, all under ``role``; none sees another."""
+        longest = max(sum(map(len, row)) for row in texts)
+
+        def padded(values: list[list[int]]) -> Tensor:
+            return torch.tensor([row + [0] * (longest - len(row)) for row in values], device=device)
+
+        segments = padded([[number for number, text in enumerate(row, 1) for _ in text] for row in texts])
+        return cls(
+            padded([[token for text in row for token in text] for row in texts]),
+            segments,
+            padded([[place for text in row for place in range(len(text))] for row in texts]),
+            torch.where(segments > 0, role, Role.PAD),
+        )
+
 
 def read_rows(
     decoder: Decoder,
@@ -54,32 +71,55 @@ def read_rows(
     prefix: Tensor,
     tokens: Tensor,
     sees_image: Tensor,
-    between: Callable[[Tensor], Between | None] = lambda sees: None,
+    sight: Sight | None = None,
+    between: Callable[[Tensor, int], Between | None] = lambda sees, num_prefix: None,
 ) -> Tensor:
     """Hidden states ``[B, T, D]`` of the rows' tokens.
 
     Args:
         decoder: the language model.
         rows: segments and positions.
-        prefix: ``[B, P, D]``: <bos>, then image tokens if there are any.
+        prefix: ``[B, P, D]``: <bos>, then the prefix of the sight if it has one.
         tokens: ``[B, T, D]`` embeddings of the rows' tokens.
         sees_image: bool ``[B, T]``.
-        between: given bool ``[B, P + T]`` (who sees the image), what happens before each block.
+        sight: where the prefix's tokens stand, and which of them are padding.
+        between: given bool ``[B, P + T]`` (who sees the image) and P, what happens before each block.
     """
-    num_prefix = prefix.shape[1]
-    in_prefix = torch.arange(num_prefix, device=prefix.device).expand(len(prefix), -1)
-    positions = torch.cat([in_prefix, rows.positions + torch.where(sees_image, num_prefix, 1)], dim=1)
-    sees = torch.cat([torch.zeros_like(in_prefix, dtype=torch.bool), sees_image], dim=1)
+    sight = sight or Sight()
+    num_rows, num_prefix = len(prefix), prefix.shape[1]
+    start = torch.where(sees_image, sight.starts(num_rows, prefix.device)[:, None], 1)
+    positions = joined_positions(prefix_positions(sight, num_rows, num_prefix, prefix.device), rows.positions + start)
+    sees = F.pad(sees_image, (num_prefix, 0))
+    mask = tree_mask(rows.segments, rows.positions, sees_image, prefix_visible(sight, num_rows, num_prefix, prefix))
     hidden: Tensor = decoder(
-        torch.cat([prefix, tokens.to(prefix.dtype)], dim=1),
-        positions,
-        tree_mask(rows.segments, rows.positions, sees_image, num_prefix),
-        between=between(sees),
+        torch.cat([prefix, tokens.to(prefix.dtype)], dim=1), positions, mask, between=between(sees, num_prefix)
     )
     return hidden[:, num_prefix:]
 
 
-def tree_mask(segments: Tensor, positions: Tensor, sees_image: Tensor, num_prefix: int) -> Tensor:
+def prefix_positions(sight: Sight, num_rows: int, num_prefix: int, device: torch.device) -> Tensor:
+    """Rotary positions of <bos> and the sight's prefix, int64 ``[B, P]`` or ``[B, P, 3]``."""
+    if sight.prefix_positions is None:
+        return torch.arange(num_prefix, device=device).expand(num_rows, -1)
+    bos = torch.zeros_like(sight.prefix_positions[:, :1])
+    return torch.cat([bos, sight.prefix_positions], dim=1)
+
+
+def prefix_visible(sight: Sight, num_rows: int, num_prefix: int, like: Tensor) -> Tensor:
+    """bool ``[B, P]``: which of <bos> and the sight's prefix are no padding."""
+    if sight.prefix_mask is None:
+        return torch.ones(num_rows, num_prefix, dtype=torch.bool, device=like.device)
+    return F.pad(sight.prefix_mask, (1, 0), value=True)
+
+
+def joined_positions(before: Tensor, text: Tensor) -> Tensor:
+    """Positions ``[B, P]`` or ``[B, P, 3]`` with those of the text ``[B, T]`` after them: text has but one."""
+    if before.ndim == 3:
+        text = text[..., None].expand(-1, -1, before.shape[-1])
+    return torch.cat([before, text], dim=1)
+
+
+def tree_mask(segments: Tensor, positions: Tensor, sees_image: Tensor, visible: Tensor) -> Tensor:
     """Who attends to whom: bool ``[B, 1, P + T, P + T]``, True where the query (row) sees the key (column).
 
     The row's texts share the prefix: each attends to <bos>, to the image if it sees it, and to what came before in
@@ -89,17 +129,17 @@ def tree_mask(segments: Tensor, positions: Tensor, sees_image: Tensor, num_prefi
         segments: ``[B, T]``, which text of the row, 0 for padding.
         positions: ``[B, T]``, position inside the text.
         sees_image: bool ``[B, T]``.
-        num_prefix: ``P``: <bos> and the image tokens.
+        visible: bool ``[B, P]``, which of <bos> and the image tokens are no padding.
     """
     same_text = segments[:, :, None] == segments[:, None, :]
     earlier = positions[:, :, None] >= positions[:, None, :]
     texts = same_text & earlier & (segments > 0)[:, None, :]  # [B, T, T]
-    num_rows, num_tokens = segments.shape
-    to_bos = torch.ones(num_rows, num_tokens, 1, dtype=torch.bool, device=segments.device)
-    to_image = sees_image[:, :, None].expand(-1, -1, num_prefix - 1)
+    num_tokens, num_prefix = segments.shape[1], visible.shape[1]
+    to_bos = torch.ones_like(sees_image)[:, :, None]
+    to_image = sees_image[:, :, None] & visible[:, None, 1:]
     lower = torch.cat([to_bos, to_image, texts], dim=2)
     causal = torch.ones(num_prefix, num_prefix, dtype=torch.bool, device=segments.device).tril()
-    upper = F.pad(causal, (0, num_tokens)).expand(num_rows, -1, -1)
+    upper = F.pad(causal & visible[:, None, :], (0, num_tokens))
     return torch.cat([upper, lower], dim=1)[:, None]
 
 

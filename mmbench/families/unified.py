@@ -9,11 +9,13 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from mmbench.families.family import Family, SharedParts, Sight
+from mmbench.families.family import SharedParts
+from mmbench.families.seeing_decoder import SeeingDecoder
+from mmbench.families.sight import Sight
 from mmbench.nn.connectors import build_connector
 
 
-class Unified(Family):
+class Unified(SeeingDecoder):
     """encoder -> connector -> image tokens after <bos> -> decoder."""
 
     matched_width: ClassVar[str] = "connector_width"
@@ -33,7 +35,7 @@ class Unified(Family):
             config.connector, shared.encoder.dim, shared.decoder.config.width, config.connector_width
         )
 
-    def see(self, images: Tensor) -> Sight:
+    def see(self, images: Tensor, sizes: Tensor | None = None) -> Sight:
         """Every encoder token becomes a token of the decoder's context."""
         return Sight(prefix=self.connector(self.encoder(self.encoder.normalise(images))))
 

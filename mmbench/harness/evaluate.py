@@ -17,7 +17,7 @@ from mmbench.data.evaluation_split import EvaluationSplit
 from mmbench.data.example import TEST
 from mmbench.data.prompts import CAPTION_PROMPT, continuation, question_prompt
 from mmbench.data.tokenizer import TextTokenizer
-from mmbench.families.family import Family, Sight
+from mmbench.families.family import Family
 from mmbench.harness.precision import inference
 from mmbench.harness.tables import (
     ScoreTable,

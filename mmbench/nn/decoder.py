@@ -135,6 +135,14 @@ class Decoder(nn.Module):
         """Hidden states ``[..., D]`` to next-token scores ``[..., V]``; give it only the positions that are needed."""
         return F.linear(hidden, self.embedding.weight if self.head is None else self.head.weight)
 
+    def auxiliary_losses(self) -> dict[str, Tensor]:
+        """Objective -> mean loss of the last forward pass that keeps a mixture of experts in balance; {} without one."""
+        return {}
+
+    def num_idle_parameters(self) -> int:
+        """Parameters that a token does not go through: those of the experts it is not sent to."""
+        return 0
+
     @torch.no_grad()
     def _initialise(self) -> None:
         for name, parameter in self.named_parameters():

@@ -9,7 +9,7 @@ from torch import Tensor
 from mmbench.data.batch import Batch
 from mmbench.data.datamodule import MultimodalDataModule
 from mmbench.families.crossattn import CrossAttn
-from mmbench.families.family import Sight
+from mmbench.families.sight import Sight
 from mmbench.families.trunk import SEES_IMAGE
 from mmbench.nn.cross_attention import GatedCrossAttention
 from tests.families.tiny import Build
@@ -42,7 +42,7 @@ def test_text_ability_is_kept_exactly_while_the_language_model_is_frozen(
 def test_positions_that_do_not_see_come_back_bit_for_bit(build: Build, batch: Batch) -> None:
     family = build("crossattn", open_gates=True)
     sees = torch.isin(batch.roles, torch.tensor(SEES_IMAGE))
-    between = family.between(family.see(batch.images), sees)
+    between = family.between(family.see(batch.images), sees, 0)
     assert between is not None
     hidden = family.decoder.embed(batch.token_ids)
     after = between(0, hidden)

@@ -13,7 +13,7 @@ from mmbench.config.errors import UserError
 from mmbench.config.load import save_settings
 from mmbench.config.settings import Settings
 from mmbench.config.training import TrainingSettings
-from mmbench.families.family import Sight
+from mmbench.families.sight import Sight
 from mmbench.families.unified import Unified
 from mmbench.harness.cell import train_cell
 from mmbench.harness.micro_batch import fewer_rows, with_rows_that_fit
@@ -31,7 +31,7 @@ class Greedy(Unified):
     fitting: ClassVar[int] = 0
     looks: ClassVar[list[int]] = []
 
-    def see(self, images: Tensor) -> Sight:
+    def see(self, images: Tensor, sizes: Tensor | None = None) -> Sight:
         """As unified, where memory suffices."""
         if torch.is_grad_enabled():
             self.looks.append(len(images))
