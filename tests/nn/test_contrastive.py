@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from mmbench.nn.contrastive import ContrastiveHead
+from mmbench.nn.contrastive import ContrastiveHead, SigmoidHead
 
 
 def _embeddings(num_rows: int = 8) -> tuple[ContrastiveHead, Tensor, Tensor]:
@@ -80,3 +80,58 @@ def test_embeddings_have_unit_length_in_float32_under_autocast() -> None:
         loss, _ = head.loss(images, texts, torch.ones(3, dtype=torch.bool), 3)
     assert images.dtype == texts.dtype == loss.dtype == torch.float32
     torch.testing.assert_close(images.norm(dim=1), torch.ones(3))
+
+
+def test_softmax_loss_is_open_clips() -> None:
+    losses = pytest.importorskip("open_clip.loss")
+    head, images, texts = _embeddings()
+    expected = losses.ClipLoss()(images, texts, head.log_scale.exp())
+    loss, num_valid = head.loss(images, texts, torch.ones(8, dtype=torch.bool), 8)
+    torch.testing.assert_close(loss / num_valid, expected)
+
+
+def _sigmoid_embeddings() -> tuple[SigmoidHead, Tensor, Tensor]:
+    torch.manual_seed(0)
+    head = SigmoidHead(6, 5, 4)
+    return head, head.embed_image(torch.randn(8, 6)), head.embed_text(torch.randn(8, 5))
+
+
+def test_sigmoid_loss_is_open_clips() -> None:
+    losses = pytest.importorskip("open_clip.loss")
+    head, images, texts = _sigmoid_embeddings()
+    expected = losses.SigLipLoss()(images, texts, head.log_scale.exp(), head.bias)
+    loss, num_valid = head.loss(images, texts, torch.ones(8, dtype=torch.bool), 8)
+    torch.testing.assert_close(loss / num_valid, expected)
+
+
+def test_sigmoid_loss_judges_all_pairs_of_valid_rows_of_a_group() -> None:
+    head, images, texts = _sigmoid_embeddings()
+    images, texts = images.detach(), texts.detach()
+    valid = torch.arange(8) != 1
+    total = 0.0
+    for row in range(8):
+        for other in range(row // 3 * 3, min(row // 3 * 3 + 3, 8)):
+            if valid[row] and valid[other]:
+                score = float(images[row] @ texts[other]) * 10 - 10
+                total += math.log1p(math.exp(-score if row == other else score))
+    loss, num_valid = head.loss(images, texts, valid, 3)
+    assert int(num_valid) == 7
+    assert float(loss.detach()) == pytest.approx(total, rel=1e-5)
+
+
+def test_sigmoid_scale_has_no_limit_and_every_parameter_a_gradient() -> None:
+    head, images, texts = _sigmoid_embeddings()
+    with torch.no_grad():
+        head.log_scale.fill_(math.log(118.0))  # as the published base model has it
+    torch.testing.assert_close(head.similarity(images, texts), 118.0 * images @ texts.T - 10)
+    head.loss(images, texts, torch.ones(8, dtype=torch.bool), 8)[0].backward()
+    assert all(p.grad is not None and bool(p.grad.any()) for p in head.parameters())
+
+
+def test_an_image_without_projection_must_have_the_width_of_the_space() -> None:
+    pooled = torch.randn(3, 6)
+    torch.testing.assert_close(
+        SigmoidHead(6, 5, 6, project_image=False).embed_image(pooled), pooled / pooled.norm(dim=1, keepdim=True)
+    )
+    with pytest.raises(ValueError, match="width 6 needs a projection to a space of width 4"):
+        SigmoidHead(6, 5, 4, project_image=False)

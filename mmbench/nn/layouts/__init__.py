@@ -1,0 +1,1 @@
+"""How foreign checkpoints name the tensors of our parts: tables of names and sizes, read in both directions."""
