@@ -7,12 +7,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mmbench.metrics.answers.choices import choice_accuracy
     from mmbench.metrics.answers.vqa import exact_match, mean_by_group, multiple_choice_accuracy, vqa_accuracy
     from mmbench.metrics.captions.bleu import BleuScores, bleu
     from mmbench.metrics.captions.cider import DocumentFrequency, cider, cider_d
     from mmbench.metrics.captions.consensus import consensus_caption
     from mmbench.metrics.captions.rouge import rouge_l
     from mmbench.metrics.classification.calibration import Calibration, calibration, top_label
+    from mmbench.metrics.classification.linear_probe import LinearProbe, fit_linear_probe
     from mmbench.metrics.classification.zero_shot import class_embeddings, zero_shot_accuracy, zero_shot_ranks
     from mmbench.metrics.java.meteor import MeteorScores, meteor
     from mmbench.metrics.java.programs import NotComputed, unavailable
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
         first_captions,
         recall_from_scores,
     )
+    from mmbench.metrics.retrieval.reranked import first_candidates, reranked_ranks
 
 __all__ = [
     "Bleu",
@@ -44,6 +47,7 @@ __all__ = [
     "DocumentFrequency",
     "ExactMatch",
     "ExpectedCalibrationError",
+    "LinearProbe",
     "Meteor",
     "MeteorScores",
     "NotComputed",
@@ -57,6 +61,7 @@ __all__ = [
     "ZeroShotAccuracy",
     "bleu",
     "calibration",
+    "choice_accuracy",
     "cider",
     "cider_d",
     "class_embeddings",
@@ -64,11 +69,14 @@ __all__ = [
     "consensus_caption",
     "cross_modal_recall",
     "exact_match",
+    "first_candidates",
     "first_captions",
+    "fit_linear_probe",
     "mean_by_group",
     "meteor",
     "multiple_choice_accuracy",
     "recall_from_scores",
+    "reranked_ranks",
     "rouge_l",
     "spice",
     "token_loss",
@@ -90,6 +98,7 @@ _MODULE_OF = {
     "DocumentFrequency": "captions.cider",
     "ExactMatch": "modules.answers",
     "ExpectedCalibrationError": "modules.classification",
+    "LinearProbe": "classification.linear_probe",
     "Meteor": "modules.java",
     "MeteorScores": "java.meteor",
     "NotComputed": "java.programs",
@@ -103,6 +112,7 @@ _MODULE_OF = {
     "ZeroShotAccuracy": "modules.classification",
     "bleu": "captions.bleu",
     "calibration": "classification.calibration",
+    "choice_accuracy": "answers.choices",
     "cider": "captions.cider",
     "cider_d": "captions.cider",
     "class_embeddings": "classification.zero_shot",
@@ -110,11 +120,14 @@ _MODULE_OF = {
     "consensus_caption": "captions.consensus",
     "cross_modal_recall": "retrieval.recall",
     "exact_match": "answers.vqa",
+    "first_candidates": "retrieval.reranked",
     "first_captions": "retrieval.recall",
+    "fit_linear_probe": "classification.linear_probe",
     "mean_by_group": "answers.vqa",
     "meteor": "java.meteor",
     "multiple_choice_accuracy": "answers.vqa",
     "recall_from_scores": "retrieval.recall",
+    "reranked_ranks": "retrieval.reranked",
     "rouge_l": "captions.rouge",
     "spice": "java.spice",
     "token_loss": "language_model.token_loss",
