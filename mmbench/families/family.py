@@ -1,4 +1,4 @@
-"""What every family is to the harness: a module of named parts that learns from one batch and does what tasks it can."""
+"""What a family is to the harness: a module of named parts that learns from a batch and does what tasks it can."""
 
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Protocol
@@ -12,8 +12,8 @@ from mmbench.nn.decoder import Decoder
 from mmbench.nn.encoders import ImageEncoder
 
 Task = Literal["caption", "answer", "choose", "match", "retrieve", "rerank", "text"]
-"""What is scored: captions; answers; the choice among given answers; whether a caption belongs to an image; retrieval by
-embedding; retrieval re-ranked by likelihood; the loss of text read without an image."""
+"""What is scored: captions; answers; the choice among given answers; whether a caption belongs to an image; retrieval
+by embedding; retrieval re-ranked by likelihood; the loss of text read without an image."""
 
 
 @dataclass

@@ -14,7 +14,7 @@ class Sight:
     """What the decoder gets of B images; all empty where the image is withheld."""
 
     prefix: Tensor | None = None
-    """``[B, N, D]``: what stands among the text embeddings after <bos> (image tokens, tags, breaks), padded at the end."""
+    """``[B, N, D]``: what stands among the text after <bos> (image tokens, tags, breaks), padded at the end."""
     prefix_mask: Tensor | None = None
     """bool ``[B, N]``, False where the prefix is padding; None: none of it is."""
     prefix_positions: Tensor | None = None
@@ -26,7 +26,7 @@ class Sight:
     context_mask: Tensor | None = None
     """bool ``[B, M]``, False where the context is padding; None: none of it is."""
     prefix_reach: Tensor | None = None
-    """bool ``[B, N, M]``: what of the context each prefix token attends to (the tag of a tile: that tile); None: nothing."""
+    """bool ``[B, N, M]``: what of the context each prefix token attends to (a tile's tag: that tile); None: nothing."""
 
     @property
     def is_empty(self) -> bool:

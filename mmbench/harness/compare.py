@@ -20,6 +20,7 @@ from mmbench.harness.objective import check_metric
 from mmbench.harness.processes import Outcome, Processes, Task
 from mmbench.harness.progress import ComparisonDisplay
 from mmbench.harness.run_files import CellFiles, RunFiles, read_json, write_json
+from mmbench.harness.stages import in_words as stages_in_words
 from mmbench.harness.tracking import MlflowMirror, check_tracking_uri, tracking_uri
 
 _SHOWN_DIFFERENCES = 3
@@ -129,11 +130,13 @@ class Comparison:
 
     def _before_cells(self) -> None:
         root, files = self.files.root, self.files
-        if not files.data.exists():
+        if not files.stages.exists():
             work = Task(tasks.prepare_data, (root, self._trial_budget()))
             self._step("preparing the data", [work], files.preparation_progress)
         if self.settings.deciding.pair and self.settings.deciding.metric:
             check_metric(self.settings.deciding.metric, read_json(files.data)["tasks"], per_example=True)
+        for system, stages in read_json(files.stages).items():
+            self.display.say(stages_in_words(system, stages))
         if self.settings.match != "none":
             for one in read_json(files.matching)["systems"].values():
                 self.display.say(one["said"])

@@ -9,6 +9,7 @@ import torch
 from mmbench.config.errors import UserError
 from mmbench.config.model import SystemSettings
 from mmbench.config.settings import Settings
+from mmbench.config.system import objective_weights, own_settings
 from mmbench.families.family import SharedParts
 from mmbench.families.registry import build_family, family_class
 from mmbench.families.trainee import Trainee
@@ -23,6 +24,9 @@ WORDS = {
     "active": "parameters that a sample goes through",
 }
 """What each choice of ``match`` counts."""
+
+PartsOf = Callable[[Settings], SharedParts]
+"""Settings -> the encoder and language model that systems with these settings start from."""
 
 _WIDEST = 2**22
 """No width beyond this is tried."""
@@ -57,7 +61,7 @@ class Matched:
         return f"{self.system} is matched {moved}: {self.count:,}, {self.deviation:+.2%}"
 
 
-def match_parameters(settings: Settings, shared: SharedParts) -> list[Matched]:
+def match_parameters(settings: Settings, parts_of: PartsOf) -> list[Matched]:
     """Find for each system the width with which its parameters come closest to those of the largest system.
 
     The largest, because what a family adds can always be made wider, but not always narrower: attention, norms and
@@ -66,9 +70,9 @@ def match_parameters(settings: Settings, shared: SharedParts) -> list[Matched]:
 
     Args:
         settings: with ``match`` other than ``none``; their systems' options are where the search starts.
-        shared: the common parts; only their sizes matter, and they are moved to the meta device.
+        parts_of: makes the parts that systems with given settings start from; only their sizes matter.
     """
-    count = _Counts(settings, shared)
+    count = _Counts(settings, parts_of)
     as_set = {name: count(system) for name, system in settings.systems.items()}
     target = max(as_set.values())
     return [_matched(name, system, as_set[name], target, count) for name, system in settings.systems.items()]
@@ -98,9 +102,9 @@ def load_matching(files: RunFiles) -> list[Matched]:
 class _Counts:
     """Counts the parameters of a system with given options, without making their memory."""
 
-    def __init__(self, settings: Settings, shared: SharedParts) -> None:
-        self.settings = settings
-        self.shared = replace(shared, encoder=shared.encoder.to("meta"), decoder=shared.decoder.to("meta"))
+    def __init__(self, settings: Settings, parts_of: PartsOf) -> None:
+        self.settings, self.parts_of = settings, parts_of
+        self.parts: dict[str, SharedParts] = {}
 
     def __call__(self, system: SystemSettings) -> int:
         """The count that ``match`` names.
@@ -109,12 +113,21 @@ class _Counts:
             UserError: the options fit the family not.
         """
         with torch.device("meta"):
-            family = build_family(system, self.shared, asdict(self.settings.training.objectives))
+            family = build_family(system, self._parts(system), objective_weights(self.settings, system))
             if self.settings.match == "trainable":
                 return max(trainable_parameters(family, stage.train) for stage in system.stages)
             size = self.settings.image_size
             cost = family.cost(torch.zeros(1, 3, size, size, dtype=torch.uint8))
         return cost["parameters_total" if self.settings.match == "params" else "parameters_active"]
+
+    def _parts(self, system: SystemSettings) -> SharedParts:
+        """The parts that the system starts from, on the meta device."""
+        own = own_settings(self.settings, system)
+        key = repr((own.encoder, own.language_model))
+        if key not in self.parts:
+            parts = self.parts_of(own)
+            self.parts[key] = replace(parts, encoder=parts.encoder.to("meta"), decoder=parts.decoder.to("meta"))
+        return self.parts[key]
 
 
 def trainable_parameters(family: Trainee, parts: list[str]) -> int:

@@ -116,7 +116,8 @@ def _planned(runs: list[Settings], runs_dir: Path, probe: bool) -> Plan:
     datamodule.setup()
     matched: list[Matched] = []
     if settings.match != "none":
-        matched = match_parameters(settings, shared_parts(settings, datamodule, runs_dir))
+        parts_of = functools.partial(shared_parts, datamodule=datamodule, runs_dir=runs_dir)
+        matched = match_parameters(settings, parts_of)
         settings.systems = with_widths(settings.systems, matched)
     families = {name: assemble(s, settings, datamodule, runs_dir) for name, s in settings.systems.items()}
     kernel = attention_kernel()

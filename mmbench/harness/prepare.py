@@ -1,5 +1,6 @@
 """The steps before the cells: data, starting point, and the text-only score before training."""
 
+import functools
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -21,12 +22,11 @@ from mmbench.harness.meter import Meter
 from mmbench.harness.opened import cache_dir, open_run
 from mmbench.harness.precision import device_of
 from mmbench.harness.run_files import RunFiles, write_json
+from mmbench.harness.stages import described
 from mmbench.harness.starting_point import (
-    PARTS,
     assemble,
-    needs_pretraining,
     pretrain,
-    pretraining_files,
+    pretraining_plan,
     shared_parts,
     starting_point_ledger,
     untrained,
@@ -54,12 +54,15 @@ def prepare_data(root: Path, trial_budget: str = "") -> None:
     datamodule.prepare_data()
     datamodule.setup()
     if settings.match != "none":
-        matched = match_parameters(settings, shared_parts(untrained(settings), datamodule, files.runs_dir))
+        parts_of = functools.partial(shared_parts, datamodule=datamodule, runs_dir=files.runs_dir)
+        matched = match_parameters(untrained(settings), parts_of)
         save_matching(settings, matched, files)
         settings.systems = with_widths(settings.systems, matched)
+    stages: dict[str, list[dict[str, Any]]] = {}
     for name, system in settings.systems.items():
         family = assemble(system, untrained(settings), datamodule, files.runs_dir)
         check_budget(name, system, family, settings, datamodule)
+        stages[name] = [described(family, stage) for stage in system.stages]
         if trial_budget:
             _check_trial_budget(name, system, family, replace(settings, budget=trial_budget), datamodule)
     dataset = datamodule.dataset
@@ -80,24 +83,21 @@ def prepare_data(root: Path, trial_budget: str = "") -> None:
             "tasks": list(datamodule.tasks),
         },
     )
+    write_json(files.stages, stages)
 
 
 def parts_to_pretrain(root: Path) -> None:
     """Write which parts have to be pretrained, and where, to ``pretraining.plan.json``."""
     opened = open_run(root)
-    plan = {
-        part: str(pretraining_files(opened.settings, opened.datamodule, opened.files.runs_dir, part).root)
-        for part in PARTS
-        if needs_pretraining(opened.settings, opened.datamodule, part)
-    }
-    write_json(opened.files.pretraining_plan, plan)
+    plan = pretraining_plan(opened.settings, opened.datamodule, opened.files.runs_dir)
+    write_json(opened.files.pretraining_plan, {name: str(one.files.root) for name, one in plan.items()})
 
 
-def pretrain_part(root: Path, part: str) -> None:
-    """Make one part of the starting point, if it is not there."""
+def pretrain_part(root: Path, name: str) -> None:
+    """Make one part of the starting point, by its name in the plan, if it is not there."""
     opened = open_run(root)
-    files = pretraining_files(opened.settings, opened.datamodule, opened.files.runs_dir, part)
-    pretrain(opened.settings, opened.datamodule, files, part)
+    one = pretraining_plan(opened.settings, opened.datamodule, opened.files.runs_dir)[name]
+    pretrain(one.settings, opened.datamodule, one.files, one.part)
 
 
 def finish_starting_point(root: Path) -> None:

@@ -54,6 +54,11 @@ class RunFiles:
         return self.root / "data.json"
 
     @property
+    def stages(self) -> Path:
+        """What trains and what is frozen in each stage of each system."""
+        return self.root / "stages.json"
+
+    @property
     def matching(self) -> Path:
         """The widths that make the systems' parameters equal, and what could not be made so."""
         return self.root / "matching.json"

@@ -110,7 +110,9 @@ class SpendBudget(lightning.Callback):
                 group["lr"] = self.recipe.learning_rate * factor * group["factor"]
         self.waiting_s += waited_s
         self.batch = batch
-        shape = f"{self.stage}:{tuple(batch.images.shape)}:{tuple(batch.token_ids.shape)}"
+        # Pictures of their own sizes cost by their area; attention within one of a batch makes little of the whole.
+        area = int(batch.sizes.prod(dim=1).sum())
+        shape = f"{self.stage}:{tuple(batch.images.shape)}:{area}:{tuple(batch.token_ids.shape)}"
         if shape not in self.flops_of_shape:
             self.flops_of_shape[shape] = count_step_flops(pl_module, batch)
         self.step_flops += self.flops_of_shape[shape]

@@ -4,20 +4,23 @@ import contextlib
 import copy
 import hashlib
 import json
-import os
-import shutil
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from mmbench.config.budget import Budget
 from mmbench.config.data import RowSettings
+from mmbench.config.errors import UserError
 from mmbench.config.model import StageSettings, SystemSettings
 from mmbench.config.settings import Settings
+from mmbench.config.system import objective_weights, own_settings
+from mmbench.config.whole_file import whole_file
 from mmbench.data.datamodule import MultimodalDataModule
+from mmbench.data.prompts import CAPTION_PROMPT
 from mmbench.families.family import Family, SharedParts
 from mmbench.families.registry import build_family
 from mmbench.families.starting_point import ContrastivePretraining, TextPretraining
@@ -25,7 +28,7 @@ from mmbench.families.trainee import Trainee
 from mmbench.harness.meter import Meter
 from mmbench.harness.run_files import CellFiles, read_json
 from mmbench.harness.training import train
-from mmbench.nn.checkpoint import load_llama, save_llama
+from mmbench.nn.checkpoint import load_llama
 from mmbench.nn.decoder import Decoder
 from mmbench.nn.encoders import ImageEncoder, build_encoder
 
@@ -66,6 +69,34 @@ def pretraining_files(settings: Settings, datamodule: MultimodalDataModule, runs
     return CellFiles(runs_dir / "pretraining" / f"{part}-{digest}" / f"seed{_SEED}")
 
 
+@dataclass(frozen=True)
+class ToPretrain:
+    """A part that is pretrained for some of a comparison's systems."""
+
+    part: str
+    """One of `PARTS`."""
+    settings: Settings
+    """The comparison's, with that part as these systems have it."""
+    files: CellFiles
+    """Where it lies."""
+
+
+def pretraining_plan(settings: Settings, datamodule: MultimodalDataModule, runs_dir: Path) -> dict[str, ToPretrain]:
+    """What is pretrained, by names for people: the shared parts, and those that a system has for itself."""
+    variants = {"": settings} | {name: own_settings(settings, system) for name, system in settings.systems.items()}
+    if settings.systems and all(system.encoder for system in settings.systems.values()):
+        settings = replace(settings, encoder=replace(settings.encoder, weights="random"))  # nobody reads it
+        variants[""] = settings
+    plan: dict[str, ToPretrain] = {}
+    for name, variant in variants.items():
+        for part in PARTS:
+            if needs_pretraining(variant, datamodule, part):
+                files = pretraining_files(variant, datamodule, runs_dir, part)
+                if all(files.root != other.files.root for other in plan.values()):
+                    plan[f"{part} of {name}" if name else part] = ToPretrain(part, variant, files)
+    return plan
+
+
 def pretrain(settings: Settings, datamodule: MultimodalDataModule, files: CellFiles, part: str) -> None:
     """Make a part, or go on making it after an interruption; nothing is done where it is there."""
     if files.read().get("status") == "done":
@@ -104,7 +135,7 @@ def pretrain(settings: Settings, datamodule: MultimodalDataModule, files: CellFi
 
 
 def shared_parts(settings: Settings, datamodule: MultimodalDataModule, runs_dir: Path) -> SharedParts:
-    """Encoder and language model as every system of the comparison gets them.
+    """Encoder and language model as every system with these settings gets them.
 
     Raises:
         UserError: weights that the settings name cannot be had or do not fit.
@@ -114,12 +145,21 @@ def shared_parts(settings: Settings, datamodule: MultimodalDataModule, runs_dir:
     decoder = _decoder(settings, datamodule)
     if needs_pretraining(settings, datamodule, "encoder"):
         files = pretraining_files(settings, datamodule, runs_dir, "encoder")
-        encoder.load_state_dict(load_file(_encoder_weights(files.root)))
+        encoder.load_state_dict(load_file(_weights_file(files.root, "encoder")))
     if needs_pretraining(settings, datamodule, "language_model"):
         files = pretraining_files(settings, datamodule, runs_dir, "language_model")
-        decoder = load_llama(str(_decoder_folder(files.root)))
+        decoder.load_state_dict(load_file(_weights_file(files.root, "language_model")))
     tokenizer = datamodule.tokenizer
-    return SharedParts(encoder, decoder, tokenizer.bos_id, tokenizer.eos_id)
+    return SharedParts(
+        encoder=encoder,
+        decoder=decoder,
+        bos_id=tokenizer.bos_id,
+        eos_id=tokenizer.eos_id,
+        pad_id=tokenizer.pad_id,
+        image_size=settings.image_size,
+        answers=datamodule.answers,
+        caption_prompt=tokenizer.encode(CAPTION_PROMPT),
+    )
 
 
 def assemble(
@@ -140,10 +180,12 @@ def assemble(
         seed: the training seed.
         made_by: the settings that the shared parts were made by, where a system's own values differ from them.
     """
-    shared = shared_parts(made_by or settings, datamodule, runs_dir)
+    shared = shared_parts(own_settings(made_by or settings, system), datamodule, runs_dir)
     torch.manual_seed(seed)
-    family = build_family(system, shared, asdict(settings.training.objectives))
+    family = build_family(system, shared, objective_weights(settings, system))
     family.training_settings = settings.training
+    if system.weights:
+        _load_whole(family, Path(system.weights).expanduser())
     return family
 
 
@@ -156,8 +198,8 @@ def untrained(settings: Settings) -> Settings:
 
 def starting_point_ledger(settings: Settings, datamodule: MultimodalDataModule, runs_dir: Path) -> list[dict[str, Any]]:
     """What each pretrained part cost, and its hashes."""
-    asked = [part for part in PARTS if needs_pretraining(settings, datamodule, part)]
-    return [read_json(pretraining_files(settings, datamodule, runs_dir, part).cell) for part in asked]
+    plan = pretraining_plan(settings, datamodule, runs_dir)
+    return [{**read_json(one.files.cell), "name": name} for name, one in plan.items()]
 
 
 def _encoder_trainee(settings: Settings, datamodule: MultimodalDataModule) -> Trainee:
@@ -185,26 +227,31 @@ def _recipe(settings: Settings, part: str) -> tuple[int, int, float]:
 
 
 def _save(trainee: Trainee, files: CellFiles, part: str) -> None:
-    """The weights alone, in the formats of the field: safetensors, and a folder of the Llama type."""
-    if part == "encoder":
-        target = _encoder_weights(files.root)
-        temporary = target.with_suffix(".part")
-        save_file(trainee.parts()["encoder"].state_dict(), temporary)
-        os.replace(temporary, target)
-        return
-    folder = _decoder_folder(files.root)
-    shutil.rmtree(folder, ignore_errors=True)
-    decoder = trainee.parts()["language_model"]
-    assert isinstance(decoder, Decoder)
-    save_llama(decoder, folder)
+    """The weights alone."""
+    with whole_file(_weights_file(files.root, part)) as target:
+        save_file(trainee.parts()[part].state_dict(), target)
 
 
-def _encoder_weights(root: Path) -> Path:
-    return root / "encoder.safetensors"
+def _weights_file(root: Path, part: str) -> Path:
+    return root / f"{part}.safetensors"
 
 
-def _decoder_folder(root: Path) -> Path:
-    return root / "language_model"
+def _load_whole(family: Family, path: Path) -> None:
+    """Fill all parts of a system from a file.
+
+    Raises:
+        UserError: there is no such file, it cannot be read, or it is of a system of other parts or sizes.
+    """
+    if not path.is_file():
+        raise UserError(f"a system's 'weights' are '{path}', but there is no such file: give what mmbench import wrote")
+    try:
+        family.load_state_dict(load_file(path))
+    except (RuntimeError, SafetensorError) as error:
+        detail = " ".join(str(error).split())[:300]
+        raise UserError(
+            f"'{path}' does not fit the system ({detail}): give the options, encoder and language_model that stand "
+            "beside the file, or import the checkpoint again"
+        ) from error
 
 
 def _weights_hash(root: Path) -> str:
