@@ -164,14 +164,14 @@ class _Scorer:
             losses |= {text_id: loss for (text_id, _, _), loss in zip(batch, nats, strict=True)}
         return losses, {text_id: self.split.examples[index].image_id for text_id, _, index in texts}
 
-    def _generate(self, sight: Sight, prompts: list[str], max_new_tokens: int) -> list[str]:
+    def _generate(self, sight: Any, prompts: list[str], max_new_tokens: int) -> list[str]:
         ids = [self.tokenizer.encode(prompt) for prompt in prompts]
         return [self.tokenizer.decode(new) for new in self.family.generate(sight, ids, max_new_tokens)]
 
     def _encode(self, text: str) -> list[int]:
         return self.tokenizer.encode(text)[: self.max_text_tokens]
 
-    def _see(self, indices: Sequence[int]) -> Sight:
+    def _see(self, indices: Sequence[int]) -> Any:
         return self.family.see(self._pixels(indices))
 
     def _pixels(self, indices: Sequence[int]) -> Tensor:
