@@ -17,6 +17,8 @@ _TAKEN_FOLDERS = ("pretraining", "mlflow.db", "mlruns")
 _AT_LEAST: dict[str, float] = {
     "image_size": 1,
     "data.max_broken_share": 0,
+    "data.size_multiple": 1,
+    "data.num_answers": 1,
     "tokenizer.vocab_size": 260,
     "language_model.width": 1,
     "language_model.depth": 1,
@@ -55,6 +57,8 @@ _AT_LEAST: dict[str, float] = {
     "evaluation.max_caption_tokens": 1,
     "evaluation.max_answer_tokens": 1,
     "evaluation.num_examples": 0,
+    "evaluation.rerank": 0,
+    "evaluation.probe_images": 2,
     "latency.repeats": 0,
     "latency.warmup": 0,
     "latency.large_batch": 1,
@@ -173,6 +177,11 @@ def _check_sizes(settings: Settings) -> None:
         raise UserError(
             f"'language_model.num_heads' is {model.num_heads}, which does not divide "
             f"'language_model.width', {model.width}"
+        )
+    data = settings.data
+    if data.layout == "native" and settings.image_size % data.size_multiple:
+        raise UserError(
+            f"'data.size_multiple' is {data.size_multiple}, which does not divide 'image_size', {settings.image_size}"
         )
     if not settings.data.sources:
         raise UserError("'data.sources' is empty; the data needs at least one source")

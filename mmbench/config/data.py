@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Format = Literal["scenes", "jsonl", "flickr", "karpathy", "coco_captions", "vqa_v2", "easy_vqa", "daquar"]
+Layout = Literal["square", "native"]
 
 
 @dataclass
@@ -20,6 +21,12 @@ class ScenesSettings:
     """Images of the standard test split."""
     composition: int = 200
     """Images of the second test split: attribute combinations that training never shows."""
+    aspects: list[float] = field(default_factory=lambda: [1.0], repr=False)
+    """Width over height of the pictures, from 0.25 to 4; one is drawn for each scene. Objects keep their size relative
+    to the shorter side. With ``layout: native`` the models see the ratio; a square canvas squashes the picture."""
+    sides: list[int] = field(default_factory=list, repr=False)
+    """Longer sides of the pictures in pixels, even and at least 32; one is drawn for each scene. Empty: as the
+    canvas."""
 
 
 @dataclass
@@ -50,6 +57,12 @@ class DataSettings:
     """At most so many training images (the first of an order drawn from the data's hash); all if not given."""
     max_test_images: int | None = None
     """At most so many images in each evaluated split; all if not given."""
+    layout: Layout = "square"
+    """How a picture is laid into the canvas of ``image_size``: ``square`` fills it and gives up the aspect ratio;
+    ``native`` keeps the ratio, puts the picture at the top left, never enlarges it, and leaves the rest 0."""
+    size_multiple: int = 4
+    """With ``layout: native``, both sides of a picture are rounded to a multiple of so many pixels; must divide
+    ``image_size``."""
     num_answers: int = 500
     """How many of the most frequent training answers have a class, for the families that choose an answer instead of
     writing it."""

@@ -1,8 +1,9 @@
 """The one typed batch that every family trains on: images, each with several texts in one row."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -89,7 +90,7 @@ class Batch:
         return self._map(lambda tensor: tensor.pin_memory())
 
     def _map(self, change: Callable[[Tensor], Tensor]) -> "Batch":
-        tensors = {
-            field.name: value for field in fields(self) if isinstance(value := getattr(self, field.name), Tensor)
+        changed: dict[str, Any] = vars(self) | {
+            name: change(value) for name, value in vars(self).items() if isinstance(value, Tensor)
         }
-        return replace(self, **{name: change(tensor) for name, tensor in tensors.items()})
+        return Batch(**changed)

@@ -12,6 +12,7 @@ from pathlib import Path
 from mmbench.config.data import DataSettings, RowSettings
 from mmbench.config.errors import UserError
 from mmbench.config.model import TokenizerSettings
+from mmbench.data.canvas import Canvas
 from mmbench.data.dataset import check_malformed, fingerprint_of, finish, read_sources
 from mmbench.data.detect import detect_format
 from mmbench.data.example import TRAIN, Dataset, Example, Split
@@ -29,7 +30,7 @@ SAME_CAPTION, SAME_IMAGE, LEAKED = (
 )
 CUT = "texts that are cut"
 
-_DECODED_SIDE = 32
+_CANVAS = Canvas(32)
 _NUM_EXAMPLES = 3
 
 
@@ -152,7 +153,7 @@ def _inspect(path: str) -> tuple[bytes | None, str]:
     except OSError as error:
         return None, f"{path} ({error.strerror})"
     try:
-        decode(io.BytesIO(content), _DECODED_SIDE)
+        decode(io.BytesIO(content), _CANVAS)
     except BROKEN_IMAGE_ERRORS as error:
         return hashlib.sha256(content).digest(), f"{path} ({type(error).__name__}: {error})"
     return hashlib.sha256(content).digest(), ""

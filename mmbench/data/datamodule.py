@@ -19,6 +19,7 @@ from mmbench.config.errors import UserError, unknown_name
 from mmbench.config.settings import Settings
 from mmbench.data.answers import FrequentAnswers
 from mmbench.data.batch import Batch
+from mmbench.data.canvas import Canvas
 from mmbench.data.dataset import load_dataset
 from mmbench.data.evaluation_split import EvaluationSplit
 from mmbench.data.example import TRAIN, VALIDATION, Dataset, Question, SetAside
@@ -285,12 +286,13 @@ class MultimodalDataModule(lightning.LightningDataModule):
         stores: dict[str, PixelStore] = {}
         num_images = sum(len(split.examples) for split in dataset.splits.values())
         done = 0
+        data = self.settings.data
+        canvas = Canvas(self.settings.image_size, data.layout, data.size_multiple)
         for name, split in dataset.splits.items():
-            side = self.settings.image_size
             stores[name] = (
-                open_pixels(split.examples, side, self.cache_dir, self._part(done, num_images))
+                open_pixels(split.examples, canvas, self.cache_dir, self._part(done, num_images))
                 if self._decode
-                else BlackPixels(len(split.examples), side)
+                else BlackPixels(split.examples, canvas)
             )
             done += len(split.examples)
         for name, split in dataset.splits.items():

@@ -87,7 +87,7 @@ def fingerprint_of(splits: dict[str, list[Example]]) -> str:
 def image_mark(example: Example) -> list[object]:
     """What stands for an image in a hash: its file's name and size in bytes (-1 if missing), or how it is rendered."""
     if isinstance(example.image, SceneImage):
-        return [repr(example.image.settings), example.image.split, example.image.index]
+        return [example.image.source, example.image.split, example.image.index]
     try:
         return [os.path.basename(example.image), os.stat(example.image).st_size]
     except OSError:

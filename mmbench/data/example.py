@@ -20,6 +20,14 @@ class SceneImage:
     split: str
     index: int
 
+    @property
+    def source(self) -> str:
+        """What stands for the scenes in hashes. Shapes of pictures that are not given leave no mark: the data is what
+        it was before they could be."""
+        frames = {name: getattr(self.settings, name) for name in ("aspects", "sides")}
+        given = {name: value for name, value in frames.items() if value != getattr(ScenesSettings(), name)}
+        return repr(self.settings) + (f" {given}" if given else "")
+
     def __hash__(self) -> int:
         return hash((self.settings.seed, self.split, self.index))
 

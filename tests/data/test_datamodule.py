@@ -13,6 +13,7 @@ from mmbench.config.data import ScenesSettings, SourceSettings
 from mmbench.config.errors import UserError
 from mmbench.config.settings import Settings
 from mmbench.data.batch import Batch
+from mmbench.data.canvas import Canvas
 from mmbench.data.datamodule import MultimodalDataModule
 from mmbench.data.detect import detect_format
 from mmbench.data.images import decode
@@ -36,7 +37,7 @@ def test_a_batch_shows_the_images_its_texts_belong_to(own_settings: Settings, ow
     assert batch.images.shape == (8, 3, 8, 8) and batch.images.dtype == torch.uint8
     names = [name.split("#")[0] for name in batch.sample_ids if "#caption" in name][::2]
     for row, name in enumerate(names):
-        assert np.array_equal(batch.images[row].numpy(), decode(str(own_data / name), 8))
+        assert np.array_equal(batch.images[row].numpy(), decode(str(own_data / name), Canvas(8)))
 
 
 def test_the_frequent_answers_are_those_of_training(own_settings: Settings, tmp_path: Path) -> None:
@@ -121,7 +122,7 @@ def test_the_splits_give_examples_images_and_pictures(own_settings: Settings, ow
     datamodule = ready(own_settings, tmp_path / "cache")
     split = datamodule.split("test")
     assert len(split) == 6 and split.images([4, 1]).shape == (2, 3, 8, 8)
-    assert np.array_equal(split.images([4])[0].numpy(), decode(str(own_data / split.examples[4].image_id), 8))
+    assert np.array_equal(split.images([4])[0].numpy(), decode(str(own_data / split.examples[4].image_id), Canvas(8)))
     assert split.picture(0, 40).size == (40, 24)
     with pytest.raises(UserError, match="unknown split 'tests'; did you mean 'test'"):
         datamodule.split("tests")
@@ -140,7 +141,7 @@ def test_a_few_broken_images_are_set_aside_everywhere(own_settings: Settings, ow
     assert datamodule.num_train_images == 23
     split = datamodule.split("test")
     assert len(split) == 5
-    assert np.array_equal(split.images([0])[0].numpy(), decode(str(own_data / split.examples[0].image_id), 8))
+    assert np.array_equal(split.images([0])[0].numpy(), decode(str(own_data / split.examples[0].image_id), Canvas(8)))
     seen = {name for step in range(6) for name in datamodule.train_batch(step, 0, 8).sample_ids}
     assert not any("train3." in name or name.startswith("train-3-") for name in seen)
 

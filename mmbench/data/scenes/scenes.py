@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from mmbench.config.data import ScenesSettings
 from mmbench.config.errors import UserError, unknown_name
 from mmbench.data.scenes.captions import write_captions
+from mmbench.data.scenes.frames import check_frames, draw_aspects, draw_sides, frame
 from mmbench.data.scenes.questions import SceneQuestion, choose_questions
 from mmbench.data.scenes.render import render
 from mmbench.data.scenes.world import World, sample_world
@@ -39,11 +40,13 @@ class Scenes:
     splits: tuple[str, ...] = get_args(SplitName)
 
     def __init__(self, settings: ScenesSettings) -> None:
-        """Raises ``UserError`` where a split would have fewer than no scenes."""
+        """Raises ``UserError`` where a split would have fewer than no scenes, or pictures of a shape not drawn."""
         for split in self.splits:
             if getattr(settings, split) < 0:
                 raise UserError(f"scenes.{split} is {getattr(settings, split)}; give the number of scenes, 0 or more")
+        check_frames(settings)
         self.settings = settings
+        self._frames: dict[tuple[str, int], list[tuple[int, int]]] = {}
 
     def size(self, split: str) -> int:
         """How many scenes the split has."""
@@ -60,12 +63,27 @@ class Scenes:
             ),
         )
 
-    def render(self, split: str, indices: NDArray[np.integer], side: int) -> NDArray[np.uint8]:
-        """The scenes ``indices`` of the split as pictures ``[len(indices), 3, side, side]`` (red, green, blue).
+    def aspects(self, split: str) -> NDArray[np.float64]:
+        """[n] width over height of each picture of the split."""
+        return draw_aspects(self.settings, self._number(split), self.size(split))
 
-        Raises ``UserError`` where the side is odd or below 32, ``IndexError`` where a scene does not exist.
+    def frames(self, split: str, canvas: int) -> list[tuple[int, int]]:
+        """Height and width in pixels of each picture of the split, before it is laid into a canvas of that side."""
+        if (split, canvas) not in self._frames:
+            sides = draw_sides(self.settings, self._number(split), self.size(split), canvas).tolist()
+            drawn = zip(self.aspects(split).tolist(), sides, strict=True)
+            self._frames[split, canvas] = [frame(aspect, longer) for aspect, longer in drawn]
+        return self._frames[split, canvas]
+
+    def render(
+        self, split: str, indices: NDArray[np.integer], height: int, width: int | None = None
+    ) -> NDArray[np.uint8]:
+        """The scenes ``indices`` of the split as pictures ``[len(indices), 3, height, width]`` (red, green, blue).
+
+        Square if no width is given. Raises ``UserError`` where a side is odd or the longer one below 32,
+        ``IndexError`` where a scene does not exist.
         """
-        return render(self.world(split), indices, side)
+        return render(self.world(split), indices, height, height if width is None else width)
 
     def world(self, split: str) -> World:
         """What stands in each scene."""

@@ -7,6 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 PURPOSES: Final = ("layout", "looks", "captions", "questions", "noise")
+LATER_PURPOSES: Final = ("aspects", "sides", "choices")
+"""Their keys lie apart: one more among ``PURPOSES`` would move the draws of all splits but the first."""
+_LATER = 1 << 62
 
 
 class Stream:
@@ -18,8 +21,11 @@ class Stream:
 
     def __init__(self, seed: int, split: int, purpose: str) -> None:
         """``seed`` may be any integer; ``split`` is a number from 0."""
-        key = np.array([seed % 2**64, split * len(PURPOSES) + PURPOSES.index(purpose)], dtype=np.uint64)
-        self._bits = np.random.Philox(key=key)
+        if purpose in PURPOSES:
+            number = split * len(PURPOSES) + PURPOSES.index(purpose)
+        else:
+            number = _LATER + (LATER_PURPOSES.index(purpose) << 32) + split
+        self._bits = np.random.Philox(key=np.array([seed % 2**64, number], dtype=np.uint64))
 
     def below(self, limit: int, shape: int | Sequence[int]) -> NDArray[np.int64]:
         """Uniform integers in ``0 .. limit - 1``; ``limit`` is at most 2**31 (the bias is below 2**-32)."""

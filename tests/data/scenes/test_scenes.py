@@ -53,6 +53,10 @@ def test_mistakes_are_told() -> None:
         Scenes(SMALL).texts("compositon")
     with pytest.raises(UserError, match=r"scenes\.test is -1"):
         Scenes(ScenesSettings(test=-1))
+    with pytest.raises(UserError, match=r"scenes\.aspects is \[5\.0\]; give one or more numbers from 0\.25 to 4"):
+        Scenes(ScenesSettings(aspects=[5.0]))
+    with pytest.raises(UserError, match=r"scenes\.sides is \[48, 31\]; each must be an even number of at least 32"):
+        Scenes(ScenesSettings(sides=[48, 31]))
     with pytest.raises(IndexError):
         Scenes(SMALL).render("test", np.array([30]), 48)
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mmbench.data.scenes.stream import Stream
+from mmbench.data.scenes.stream import LATER_PURPOSES, PURPOSES, Stream
 
 PINNED = [0, 256, 781, 287, 115, 655]
 
@@ -16,3 +16,10 @@ def test_range_and_shape() -> None:
     drawn = Stream(0, 0, "captions").below(5, (2000, 3))
     assert drawn.shape == (2000, 3) and drawn.dtype == np.int64
     assert np.abs(np.bincount(drawn.ravel(), minlength=5) / drawn.size - 0.2).max() < 0.03
+
+
+def test_purposes_and_splits_have_draws_of_their_own() -> None:
+    drawn = [
+        Stream(0, split, purpose).words(4).tolist() for split in (0, 1, 3) for purpose in (*PURPOSES, *LATER_PURPOSES)
+    ]
+    assert len({tuple(words) for words in drawn}) == len(drawn)
