@@ -117,6 +117,15 @@ class EvaluationSettings:
     """Longest generated answer."""
     num_examples: int = 6
     """Pictures with every system's answers in the report."""
+    rerank: int = 0
+    """How many candidates of each retrieval query are put into a new order by the likelihood of the caption given the
+    image; 0: none. Each is one more pass through the model."""
+    without_image: bool = False
+    """Whether every question is also answered with the image withheld."""
+    probe: bool = False
+    """Whether a linear classifier is fitted to what each system's encoder makes of images, where the data has labels."""
+    probe_images: int = 2000
+    """At most so many training images of that classifier."""
 
 
 @dataclass
