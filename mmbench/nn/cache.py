@@ -15,6 +15,7 @@ class KeyValueCache:
         self.length = 0
         """Tokens held, the same for all layers."""
         self._layers: list[tuple[Tensor, Tensor]] = []
+        self._positions: Tensor | None = None
 
     def append(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Add keys and values ``[B, Hkv, L, Dh]`` of one layer; gives views of all, ``[B, Hkv, length + L, Dh]``.
@@ -36,6 +37,17 @@ class KeyValueCache:
         keys[:, :, self.length : end] = k
         values[:, :, self.length : end] = v
         return keys[:, :, :end], values[:, :, :end]
+
+    def append_positions(self, positions: Tensor) -> Tensor:
+        """Add positions ``[B, L]``, before `advance`; gives those of all tokens, ``[B, length + L]``.
+
+        Only decoders with a sliding window ask for them.
+        """
+        end = self.length + positions.shape[1]
+        if self._positions is None:
+            self._positions = positions.new_zeros(self.batch, self.max_length)
+        self._positions[:, self.length : end] = positions
+        return self._positions[:, :end]
 
     def advance(self, num_tokens: int) -> None:
         """Count the tokens that every layer has added."""

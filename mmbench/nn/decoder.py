@@ -1,22 +1,28 @@
-"""The language model: a decoder-only Transformer of the Llama type, weight-compatible with Llama checkpoints.
+"""The language model: a decoder-only Transformer of the Llama type, and the variants of it that published models are.
 
-RMSNorm before each part, rotary positions, grouped-query attention, SwiGLU (arXiv 2302.13971, 2307.09288). It takes
-embeddings, explicit positions and a mask, so that a family can put image tokens in front and pack several texts.
+By default RMSNorm before each part, rotary positions, grouped-query attention, SwiGLU (arXiv 2302.13971, 2307.09288).
+It takes embeddings, explicit positions and a mask, so that a family can put image tokens in front and pack several
+texts; with a mask that hides nothing it is a text encoder.
 """
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmbench.config.errors import UserError
-from mmbench.config.model import LanguageModelSettings
-from mmbench.nn.attention import additive_mask, attend, compute_dtype
+from mmbench.config.model import ExpertSettings, LanguageModelSettings
+from mmbench.nn.attention import additive_mask, compute_dtype
 from mmbench.nn.cache import KeyValueCache
-from mmbench.nn.feed_forward import SwiGLU
+from mmbench.nn.feed_forward import Activation, FeedForward
+from mmbench.nn.masks import attends_to_itself, causal_mask, windowed_mask
+from mmbench.nn.mixture_of_experts import MixtureOfExperts, balance_loss, router_z_loss
+from mmbench.nn.norms import Norm, build_norm
+from mmbench.nn.rotary import RopeScaling, rotary_tables
+from mmbench.nn.self_attention import SelfAttention
 
 
 class Decoder(nn.Module):
@@ -24,10 +30,10 @@ class Decoder(nn.Module):
 
     @dataclass
     class Config:
-        """Sizes of the decoder, as a Llama-type ``config.json`` states them.
+        """Sizes and variants of the decoder; those that it has by default are Llama's.
 
         Raises:
-            UserError: the sizes do not fit together.
+            UserError: they do not fit together.
         """
 
         vocab_size: int
@@ -41,15 +47,45 @@ class Decoder(nn.Module):
         num_kv_heads: int = 2
         """Key and value heads; divides ``num_heads``."""
         feed_forward_width: int = 512
-        """Inner width of the SwiGLU feed-forward."""
+        """Inner width of the feed-forward."""
         rope_theta: float = 10000.0
         """Base of the rotary position embedding."""
         norm_eps: float = 1e-5
-        """Added to the mean square in RMSNorm."""
+        """Added to the mean square or variance in the norms."""
         tie_embeddings: bool = True
         """Whether the vocabulary projection is the embedding's transpose."""
         head_dim: int | None = None
         """Width of a head; ``width / num_heads`` if not given."""
+        norm: Norm = "rms"
+        """``rms`` or ``layer``."""
+        norm_bias: bool = True
+        """Whether a LayerNorm has a bias."""
+        qkv_bias: bool = False
+        """Whether queries, keys and values have biases (Qwen2)."""
+        output_bias: bool = False
+        """Whether the attention's output has a bias."""
+        feed_forward_bias: bool = False
+        """Whether the feed-forward has biases."""
+        gated: bool = True
+        """Whether the feed-forward has a gate."""
+        activation: Activation = "silu"
+        """The feed-forward's activation function."""
+        rotary_share: float = 1.0
+        """Share of a head's dimensions that turn with the position; 0: none."""
+        rope_scaling: RopeScaling | None = None
+        """Slower turning for longer contexts."""
+        mrope_sections: list[int] | None = None
+        """How many frequencies turn with time, with height and with width (M-RoPE, arXiv 2409.12191)."""
+        qk_norm: Norm | None = None
+        """A norm over each head's queries and keys, before they turn."""
+        sliding_window: int | None = None
+        """How many positions back a token attends to, itself included (Mistral, arXiv 2310.06825)."""
+        max_positions: int = 0
+        """Entries of a learned position embedding, added to the token embeddings; 0: there is none."""
+        extra_embeddings: int = 0
+        """Entries of the embedding beyond the vocabulary, which are read and never predicted."""
+        experts: ExpertSettings = field(default_factory=ExpertSettings)
+        """A mixture of experts in the place of each feed-forward; ``num_experts`` 0: none."""
 
         def __post_init__(self) -> None:
             if self.num_heads % self.num_kv_heads:
@@ -62,8 +98,29 @@ class Decoder(nn.Module):
                         f"width {self.width} must be a multiple of num_heads {self.num_heads}: change either"
                     )
                 self.head_dim = self.width // self.num_heads
-            if self.head_dim % 2:
-                raise UserError(f"the width of a head is {self.head_dim}, but rotary positions need an even one")
+            if self.rotary_dim % 2:
+                raise UserError(
+                    f"of a head's {self.head_dim} dimensions {self.rotary_dim} turn, but rotary positions need an even "
+                    "number: change the width of a head or rotary_share"
+                )
+            sections = self.mrope_sections
+            if sections is not None and (len(sections) != 3 or sum(sections) != self.rotary_dim // 2):
+                raise UserError(
+                    f"mrope_sections are {sections}; they must be three numbers that add up to {self.rotary_dim // 2}, "
+                    "half the dimensions of a head that turn"
+                )
+            if self.extra_embeddings and self.tie_embeddings:
+                raise UserError(
+                    f"extra_embeddings is {self.extra_embeddings}, but with tie_embeddings every entry is predicted: "
+                    "set tie_embeddings to false, or count them in vocab_size"
+                )
+            if self.experts.num_experts and not self.gated:
+                raise UserError("experts are gated feed-forwards, but gated is false: set it to true, or drop experts")
+
+        @property
+        def rotary_dim(self) -> int:
+            """Dimensions of a head that turn."""
+            return int((self.head_dim or 0) * self.rotary_share)
 
         @classmethod
         def from_settings(cls, settings: LanguageModelSettings, vocab_size: int) -> "Decoder.Config":
@@ -78,15 +135,20 @@ class Decoder(nn.Module):
                 rope_theta=settings.rope_theta,
                 norm_eps=settings.norm_eps,
                 tie_embeddings=settings.tie_embeddings,
+                mrope_sections=settings.mrope_sections,
+                experts=settings.experts,
             )
 
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.config = config
-        self.embedding = nn.Embedding(config.vocab_size, config.width)
+        self.embedding = nn.Embedding(config.vocab_size + config.extra_embeddings, config.width)
+        if config.max_positions:
+            self.position_embedding = nn.Embedding(config.max_positions, config.width)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
-        self.norm = nn.RMSNorm(config.width, eps=config.norm_eps)
+        self.norm = _norm(config)
         self.head = None if config.tie_embeddings else nn.Linear(config.width, config.vocab_size, bias=False)
+        self._is_token: Tensor | None = None
         self._initialise()
 
     def embed(self, token_ids: Tensor) -> Tensor:
@@ -106,22 +168,37 @@ class Decoder(nn.Module):
 
         Args:
             x: embeddings ``[B, L, D]``.
-            positions: int ``[B, L]``, the rotary position of each.
+            positions: int ``[B, L]``, the position of each; with M-RoPE also ``[B, L, 3]``: time, height, width.
             mask: bool ``[B or 1, 1, L, K]``, True = attend; ``K`` counts the cache's entries and then these ``L``.
-                None = plain causal.
+                None = plain causal. A token that does not attend to itself is padding: it counts in no auxiliary loss.
             cache: keys and values of what came before; those of ``x`` are added to it.
             between: called before block ``i`` with ``(i, hidden)``, gives the hidden states ``[B, L, D]`` to go on
                 with. Gated cross-attention comes in here, without the decoder knowing of it.
 
         Returns:
             hidden states ``[B, L, D]`` after the final norm.
+
+        Raises:
+            ValueError: a position lies beyond the learned ones, or has three columns without M-RoPE.
         """
+        config = self.config
         length, past = x.shape[1], cache.length if cache is not None else 0
         if mask is None and past and length > 1:
-            mask = torch.ones(1, 1, length, past + length, dtype=torch.bool, device=x.device).tril(past)
+            mask = causal_mask(length, past, x.device)
+        if config.sliding_window is not None:
+            of_keys = positions if cache is None else cache.append_positions(positions)
+            mask = windowed_mask(mask, config.sliding_window, positions, of_keys)
+        if config.experts.num_experts:
+            self._is_token = attends_to_itself(mask, x)
+        if config.max_positions:
+            x = x + self._learned(positions)
         dtype = compute_dtype(x)
         bias = None if mask is None else additive_mask(mask, dtype)
-        rotation = rotary_tables(positions, self.config.head_dim or 0, self.config.rope_theta, dtype)
+        rotation = None
+        if config.rotary_dim:
+            rotation = rotary_tables(
+                positions, config.rotary_dim, config.rope_theta, dtype, config.rope_scaling, config.mrope_sections
+            )
         for i, block in enumerate(self.blocks):
             if between is not None:
                 x = between(i, x)
@@ -136,20 +213,46 @@ class Decoder(nn.Module):
         return F.linear(hidden, self.embedding.weight if self.head is None else self.head.weight)
 
     def auxiliary_losses(self) -> dict[str, Tensor]:
-        """Objective -> mean loss of the last forward pass that keeps a mixture of experts in balance; {} without one."""
-        return {}
+        """What keeps a mixture of experts in balance, of the last forward pass with gradients; empty without experts.
 
-    def num_idle_parameters(self) -> int:
-        """Parameters that a token does not go through: those of the experts it is not sent to."""
-        return 0
+        Returns:
+            ``balance`` and ``router_z``, float32 ``[B]`` each: of each row by itself, the mean over the blocks.
+        """
+        mixtures = [block.feed_forward for block in self.blocks if isinstance(block, Block)]
+        routings = [part.last_routing for part in mixtures if isinstance(part, MixtureOfExperts)]
+        found = [routing for routing in routings if routing is not None]
+        if not found or self._is_token is None:
+            return {}
+        is_token = self._is_token
+        return {
+            "balance": torch.stack([balance_loss(routing, is_token) for routing in found]).mean(0),
+            "router_z": torch.stack([router_z_loss(routing, is_token) for routing in found]).mean(0),
+        }
+
+    def num_active_parameters(self) -> int:
+        """Parameters that a token goes through: all, but for the routed experts that are not chosen for it."""
+        mixtures = [module for module in self.modules() if isinstance(module, MixtureOfExperts)]
+        return sum(p.numel() for p in self.parameters()) - sum(mixture.num_idle_parameters() for mixture in mixtures)
+
+    def _learned(self, positions: Tensor) -> Tensor:
+        """Learned position embeddings ``[B, L, D]``."""
+        last = int(positions.max())
+        if last >= self.config.max_positions:
+            raise ValueError(
+                f"position {last} lies beyond the {self.config.max_positions} learned ones: give shorter texts"
+            )
+        embeddings: Tensor = self.position_embedding(positions)
+        return embeddings
 
     @torch.no_grad()
     def _initialise(self) -> None:
         for name, parameter in self.named_parameters():
             if parameter.dim() > 1:
                 # What is added to the residual stream starts smaller the more is added (GPT-2's rule).
-                into_residual = name.endswith(("output.weight", "down.weight"))
+                into_residual = name.endswith(("output.weight", "down.weight", "experts.down"))
                 parameter.normal_(0, 0.02 / math.sqrt(2 * self.config.depth) if into_residual else 0.02)
+            elif name.endswith("bias"):
+                parameter.zero_()
 
 
 class Block(nn.Module):
@@ -157,13 +260,33 @@ class Block(nn.Module):
 
     def __init__(self, config: Decoder.Config) -> None:
         super().__init__()
-        self.attention_norm = nn.RMSNorm(config.width, eps=config.norm_eps)
-        self.attention = SelfAttention(config)
-        self.feed_forward_norm = nn.RMSNorm(config.width, eps=config.norm_eps)
-        self.feed_forward = SwiGLU(config.width, config.feed_forward_width)
+        self.attention_norm = _norm(config)
+        self.attention = SelfAttention(
+            config.width,
+            config.num_heads,
+            config.num_kv_heads,
+            config.head_dim or 0,
+            qkv_bias=config.qkv_bias,
+            output_bias=config.output_bias,
+            qk_norm=config.qk_norm,
+            norm_eps=config.norm_eps,
+        )
+        self.feed_forward_norm = _norm(config)
+        self.feed_forward = (
+            MixtureOfExperts(config.width, config.experts, config.activation, config.feed_forward_bias)
+            if config.experts.num_experts
+            else FeedForward(
+                config.width, config.feed_forward_width, config.gated, config.activation, config.feed_forward_bias
+            )
+        )
 
     def forward(
-        self, x: Tensor, rotation: tuple[Tensor, Tensor], mask: Tensor | None, cache: KeyValueCache | None, layer: int
+        self,
+        x: Tensor,
+        rotation: tuple[Tensor, Tensor] | None,
+        mask: Tensor | None,
+        cache: KeyValueCache | None,
+        layer: int,
     ) -> Tensor:
         """``[B, L, D]`` to ``[B, L, D]``."""
         x = x + self.attention(self.attention_norm(x), rotation, mask, cache, layer)
@@ -171,48 +294,5 @@ class Block(nn.Module):
         return out
 
 
-class SelfAttention(nn.Module):
-    """Grouped-query attention with rotary positions.
-
-    One matrix makes queries, keys and values: under autocast the input is then cast once, not three times.
-    """
-
-    def __init__(self, config: Decoder.Config) -> None:
-        super().__init__()
-        self.num_heads, self.num_kv_heads, self.head_dim = config.num_heads, config.num_kv_heads, config.head_dim or 0
-        self.query_key_value = nn.Linear(
-            config.width, (self.num_heads + 2 * self.num_kv_heads) * self.head_dim, bias=False
-        )
-        self.output = nn.Linear(self.num_heads * self.head_dim, config.width, bias=False)
-
-    def forward(
-        self, x: Tensor, rotation: tuple[Tensor, Tensor], mask: Tensor | None, cache: KeyValueCache | None, layer: int
-    ) -> Tensor:
-        """``[B, L, D]`` to ``[B, L, D]``."""
-        batch, length, _ = x.shape
-        heads = self.query_key_value(x).view(batch, length, -1, self.head_dim)  # [B, L, H + 2 Hkv, Dh]
-        rotated = rotate(heads[:, :, : -self.num_kv_heads], rotation).transpose(1, 2)  # [B, H + Hkv, L, Dh]
-        q, k = rotated[:, : self.num_heads], rotated[:, self.num_heads :]
-        v = heads[:, :, -self.num_kv_heads :].transpose(1, 2)  # [B, Hkv, L, Dh]
-        if cache is not None:
-            k, v = cache.append(layer, k, v)
-        attended = attend(q, k, v, mask, causal=mask is None and k.shape[2] == length > 1)
-        out: Tensor = self.output(attended.transpose(1, 2).reshape(batch, length, -1))
-        return out
-
-
-def rotary_tables(positions: Tensor, head_dim: int, theta: float, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Cosines and sines ``[B, L, 1, Dh / 2]`` of the rotary embedding (arXiv 2104.09864) for positions ``[B, L]``.
-
-    Angles in float32, whatever ``dtype``: they grow with the position and would lose their fraction.
-    """
-    exponents = torch.arange(0, head_dim, 2, device=positions.device, dtype=torch.float32) / head_dim
-    angles = positions[:, :, None, None].float() * theta**-exponents
-    return angles.cos().to(dtype), angles.sin().to(dtype)
-
-
-def rotate(x: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
-    """Turn heads ``[B, L, H, Dh]`` by their position; dimension ``i`` pairs with ``i + Dh / 2``, as at Hugging Face."""
-    cos, sin = rotation
-    first, second = x.chunk(2, -1)
-    return torch.cat((first * cos - second * sin, second * cos + first * sin), -1)
+def _norm(config: Decoder.Config) -> nn.Module:
+    return build_norm(config.norm, config.width, config.norm_eps, config.norm_bias)

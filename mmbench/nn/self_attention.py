@@ -1,0 +1,72 @@
+"""Self-attention of a decoder block."""
+
+from torch import Tensor, nn
+
+from mmbench.nn.attention import attend
+from mmbench.nn.cache import KeyValueCache
+from mmbench.nn.norms import Norm, build_norm
+from mmbench.nn.rotary import rotate
+
+
+class SelfAttention(nn.Module):
+    """Grouped-query attention with rotary positions.
+
+    One matrix makes queries, keys and values: under autocast the input is then cast once, not three times.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        num_heads: int,
+        num_kv_heads: int,
+        head_dim: int,
+        qkv_bias: bool = False,
+        output_bias: bool = False,
+        qk_norm: Norm | None = None,
+        norm_eps: float = 1e-5,
+    ) -> None:
+        super().__init__()
+        self.num_heads, self.num_kv_heads, self.head_dim = num_heads, num_kv_heads, head_dim
+        self.query_key_value = nn.Linear(width, (num_heads + 2 * num_kv_heads) * head_dim, bias=qkv_bias)
+        self.output = nn.Linear(num_heads * head_dim, width, bias=output_bias)
+        self.has_norms = qk_norm is not None
+        if qk_norm is not None:
+            self.query_norm = build_norm(qk_norm, head_dim, norm_eps)
+            self.key_norm = build_norm(qk_norm, head_dim, norm_eps)
+
+    def forward(
+        self,
+        x: Tensor,
+        rotation: tuple[Tensor, Tensor] | None,
+        mask: Tensor | None = None,
+        cache: KeyValueCache | None = None,
+        layer: int = 0,
+    ) -> Tensor:
+        """Attend.
+
+        Args:
+            x: ``[B, L, D]``.
+            rotation: cosines and sines for `rotate`; None = nothing turns.
+            mask: as `attend` takes it; None = causal.
+            cache: gets the keys and values, and gives those of what came before.
+            layer: which layer of the cache.
+
+        Returns:
+            ``[B, L, D]``
+        """
+        batch, length, _ = x.shape
+        heads = self.query_key_value(x).view(batch, length, -1, self.head_dim)  # [B, L, H + 2 Hkv, Dh]
+        q_k, v = heads[:, :, : -self.num_kv_heads], heads[:, :, -self.num_kv_heads :].transpose(1, 2)
+        if self.has_norms:
+            q, k = self.query_norm(q_k[:, :, : self.num_heads]), self.key_norm(q_k[:, :, self.num_heads :])
+            if rotation is not None:
+                q, k = rotate(q, rotation), rotate(k, rotation)
+            q, k = q.transpose(1, 2), k.transpose(1, 2)
+        else:
+            rotated = (q_k if rotation is None else rotate(q_k, rotation)).transpose(1, 2)  # [B, H + Hkv, L, Dh]
+            q, k = rotated[:, : self.num_heads], rotated[:, self.num_heads :]
+        if cache is not None:
+            k, v = cache.append(layer, k, v)
+        attended = attend(q, k, v, mask, causal=mask is None and k.shape[2] == length > 1)
+        out: Tensor = self.output(attended.transpose(1, 2).reshape(batch, length, -1))
+        return out
