@@ -48,6 +48,8 @@ class Question:
     """Every annotator's answer, 1 or more; repeated where annotators agree."""
     kind: str
     """The type of question, by which scores are broken down."""
+    choices: list[str] = field(default_factory=list)
+    """The answers to choose from, the right one among them; empty where there are none."""
 
 
 @dataclass
@@ -62,6 +64,8 @@ class Example:
     """Zero or more captions."""
     questions: list[Question] = field(default_factory=list)
     """Zero or more questions."""
+    label: str = ""
+    """The class of the image, for classification; empty where there is none."""
 
 
 @dataclass(frozen=True)
