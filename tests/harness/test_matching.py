@@ -58,7 +58,7 @@ def test_the_three_families_at_tiny_are_within_one_percent(match: str) -> None:
     settings = tiny(match)
     before = counts(settings)
     assert max(before.values()) > (1 + TOLERANCE) * min(before.values()), "there is something to match"
-    matched = match_parameters(settings, shared_parts(settings))
+    matched = match_parameters(settings, shared_parts)
     settings.systems = with_widths(settings.systems, matched)
     after = counts(settings)
     assert max(after.values()) <= (1 + TOLERANCE) * min(after.values())
@@ -69,7 +69,7 @@ def test_the_three_families_at_tiny_are_within_one_percent(match: str) -> None:
 
 def test_frozen_parts_do_not_count_where_what_trains_is_matched() -> None:
     settings = tiny("trainable", *(f"systems.{name}.stages.1.train=[heads]" for name in FAMILIES))
-    matched = match_parameters(settings, shared_parts(settings))
+    matched = match_parameters(settings, shared_parts)
     settings.systems = with_widths(settings.systems, matched)
     after = counts(settings)
     assert max(after.values()) < 1_000_000
@@ -78,7 +78,7 @@ def test_frozen_parts_do_not_count_where_what_trains_is_matched() -> None:
 
 def test_the_largest_stays_as_it_is_set() -> None:
     settings = tiny("params", "systems.crossattn.options.feed_forward_width=2000")
-    by_name = {one.system: one for one in match_parameters(settings, shared_parts(settings))}
+    by_name = {one.system: one for one in match_parameters(settings, shared_parts)}
     assert by_name["crossattn"].width is None
     assert by_name["crossattn"].count == by_name["crossattn"].target == counts(settings)["crossattn"]
 
@@ -93,7 +93,7 @@ def test_the_largest_stays_as_it_is_set() -> None:
 )
 def test_what_cannot_be_matched_is_said(overrides: list[str], system: str, reason: str) -> None:
     settings = tiny("params", *overrides)
-    by_name = {one.system: one for one in match_parameters(settings, shared_parts(settings))}
+    by_name = {one.system: one for one in match_parameters(settings, shared_parts)}
     assert reason in by_name[system].reason and by_name[system].deviation < -TOLERANCE
     assert "not matched, -" in str(by_name[system])
     assert [name for name, one in by_name.items() if one.reason] == [system]
@@ -104,11 +104,11 @@ def test_a_width_that_only_trains_nothing_changes_nothing() -> None:
         "trainable", *(f"systems.{name}.stages.{stage}.train=[heads]" for name in FAMILIES for stage in (0, 1))
     )
     settings.systems["crossattn"].stages[1].train = ["heads", "gates"]
-    by_name = {one.system: one for one in match_parameters(settings, shared_parts(settings))}
+    by_name = {one.system: one for one in match_parameters(settings, shared_parts)}
     # Four gates are a hundredth of a percent of the heads: within the tolerance, although no width can mend it.
     assert by_name["unified"].reason == "" and by_name["unified"].width is None
     settings.systems["crossattn"].stages[1].train = ["heads", "language_model"]
-    by_name = {one.system: one for one in match_parameters(settings, shared_parts(settings))}
+    by_name = {one.system: one for one in match_parameters(settings, shared_parts)}
     assert by_name["unified"].reason == "its 'connector_width' does not change this count"
 
 
