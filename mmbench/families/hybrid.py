@@ -49,7 +49,7 @@ class Hybrid(SeeingDecoder):
             )
         self.thumbnail_factor = config.thumbnail_factor
         self.connector = build_connector(
-            config.connector, shared.encoder.dim, shared.decoder.config.width, config.connector_width
+            config.connector, shared.encoder.dim, shared.decoder.config.width, connector_width=config.connector_width
         )
         self.cross_attention = gated_layers(shared, config.every, config.feed_forward, config.feed_forward_width)
 
@@ -72,7 +72,8 @@ class Hybrid(SeeingDecoder):
             )
         pixels = self.encoder.normalise(images)
         thumbnail = F.interpolate(pixels, size=(side // factor, side // factor), mode="area")
-        prefix = self.connector(self.encoder(thumbnail))
+        rows = side // factor // patch
+        prefix = self.connector(self.encoder(thumbnail), (rows, rows))
         return Sight(prefix, contexts=look(self.cross_attention, self.encoder(pixels)))
 
     def between(self, sight: Sight, sees_image: Tensor, num_prefix: int) -> Between | None:

@@ -32,12 +32,13 @@ class Unified(SeeingDecoder):
     def __init__(self, config: Config, shared: SharedParts, objective_weights: Mapping[str, float]) -> None:
         super().__init__(shared, objective_weights)
         self.connector = build_connector(
-            config.connector, shared.encoder.dim, shared.decoder.config.width, config.connector_width
+            config.connector, shared.encoder.dim, shared.decoder.config.width, connector_width=config.connector_width
         )
 
     def see(self, images: Tensor, sizes: Tensor | None = None) -> Sight:
         """Every encoder token becomes a token of the decoder's context."""
-        return Sight(prefix=self.connector(self.encoder(self.encoder.normalise(images))))
+        grid = (images.shape[-2] // self.encoder.patch_size, images.shape[-1] // self.encoder.patch_size)
+        return Sight(prefix=self.connector(self.encoder(self.encoder.normalise(images)), grid))
 
     def parts(self) -> dict[str, nn.Module]:
         """The common parts and the connector."""
