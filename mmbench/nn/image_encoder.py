@@ -15,6 +15,9 @@ from mmbench.config.model import EncoderSettings
 NOT_LOADED = ("contrastive", "random")
 """Values of ``EncoderSettings.weights`` for which the encoder is built random; contrastive weights are loaded later."""
 
+CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+"""Mean and standard deviation of the channels over CLIP's training images (arXiv 2103.00020), widely used since."""
+
 Blocks = TypeVar("Blocks", nn.Sequential, nn.ModuleList)
 
 
