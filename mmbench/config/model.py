@@ -40,6 +40,9 @@ class LanguageModelSettings:
     weights: str = "text"
     """``text``: pretrained here on the training text; ``random``; or a folder / hub name of a Llama-type checkpoint,
     whose ``config.json`` then sets the sizes below."""
+    config: str = ""
+    """A file with the decoder's whole configuration, as ``mmbench import`` writes it, where the sizes below cannot
+    say what it is; its weights are then those of the system."""
     width: int = 192
     """Width of the residual stream."""
     depth: int = 4

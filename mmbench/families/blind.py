@@ -40,17 +40,13 @@ class Blind(SeeingDecoder):
 
     def loss(self, batch: Batch) -> Losses:
         """The token losses; there is no image to tell from another."""
-        return self.token_losses(self.read(batch, Sight()), batch)
+        losses = self.token_losses(self.read(batch, Sight()), batch)
+        losses.sums |= self.balance_losses()
+        return losses
 
     def cost(self, images: Tensor, sizes: Tensor | None = None) -> dict[str, int]:
         """No image tokens."""
-        num_parameters = self.num_parameters()
-        return {
-            "image_tokens": 0,
-            "context_tokens": 0,
-            "parameters_total": num_parameters,
-            "parameters_active": num_parameters,
-        }
+        return {"image_tokens": 0, "context_tokens": 0, **self.parameter_counts()}
 
     def embed_tokens(self, rows: Rows) -> Tensor:
         """Token embeddings; no queries are read."""

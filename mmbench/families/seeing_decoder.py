@@ -67,6 +67,7 @@ class SeeingDecoder(Family):
         withheld = self.withheld("image", len(batch.images))
         hidden = self.read(batch, self.see(batch.images, batch.sizes), withheld)
         losses = self.token_losses(hidden, batch)
+        losses.sums |= self.balance_losses()
         if batch.totals.pairs and self.objective_weights.get("contrastive", 1.0) > 0:
             image, valid = at_role(hidden, batch.roles, Role.IMAGE_QUERY)
             text, _ = at_role(hidden, batch.roles, Role.TEXT_QUERY)
@@ -76,11 +77,12 @@ class SeeingDecoder(Family):
         return losses
 
     def token_losses(self, hidden: Tensor, batch: Batch) -> Losses:
-        """The losses of captions and answers, and those that keep a mixture of experts in balance."""
-        losses = token_losses(self.decoder, hidden, batch, {"caption": Role.CAPTION, "answer": Role.ANSWER})
-        for name, mean in self.decoder.auxiliary_losses().items():
-            losses.sums[name] = mean * len(batch.token_ids)
-        return losses
+        """The losses of captions and answers."""
+        return token_losses(self.decoder, hidden, batch, {"caption": Role.CAPTION, "answer": Role.ANSWER})
+
+    def balance_losses(self) -> dict[str, Tensor]:
+        """What keeps a mixture of experts in balance, of what was just read, summed over the rows; {} without one."""
+        return {name: of_rows.sum() for name, of_rows in self.decoder.auxiliary_losses().items()}
 
     # The tasks.
 
@@ -140,13 +142,17 @@ class SeeingDecoder(Family):
     def cost(self, images: Tensor, sizes: Tensor | None = None) -> dict[str, int]:
         """Of the first image."""
         sight = self.see(images[:1], None if sizes is None else sizes[:1])
-        num_parameters = self.num_parameters()
         return {
             "image_tokens": self.encoder.num_tokens(images.shape[-1]),
             "context_tokens": 0 if sight.prefix is None else sight.prefix.shape[1],
-            "parameters_total": num_parameters,
-            "parameters_active": num_parameters - self.decoder.num_idle_parameters(),
+            **self.parameter_counts(),
         }
+
+    def parameter_counts(self) -> dict[str, int]:
+        """All parameters, and without those of the experts that a token is not sent to."""
+        total = self.num_parameters()
+        idle = sum(p.numel() for p in self.decoder.parameters()) - self.decoder.num_active_parameters()
+        return {"parameters_total": total, "parameters_active": total - idle}
 
     # The trunk.
 

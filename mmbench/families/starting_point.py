@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from mmbench.config.training import ObjectiveSettings
 from mmbench.data.batch import Batch, Role
 from mmbench.families.trainee import Losses, Trainee
 from mmbench.families.trunk import at_role, read_rows, token_losses
@@ -46,7 +47,8 @@ class TextPretraining(Trainee):
     """A decoder learns the training text, next token by next token."""
 
     def __init__(self, decoder: Decoder, bos_id: int) -> None:
-        super().__init__({"text": 1.0})
+        usual = ObjectiveSettings()
+        super().__init__({"text": 1.0, "balance": usual.balance, "router_z": usual.router_z})
         self.decoder = decoder
         self.bos_id = bos_id
 
@@ -56,7 +58,9 @@ class TextPretraining(Trainee):
 
     def loss(self, batch: Batch) -> Losses:
         """Next-token loss of every text token but the first of each text."""
-        return token_losses(self.decoder, _read_text(self.decoder, batch, self.bos_id), batch, {"text": Role.TEXT})
+        losses = token_losses(self.decoder, _read_text(self.decoder, batch, self.bos_id), batch, {"text": Role.TEXT})
+        losses.sums |= {name: of_rows.sum() for name, of_rows in self.decoder.auxiliary_losses().items()}
+        return losses
 
 
 def _read_text(decoder: Decoder, batch: Batch, bos_id: int) -> Tensor:
