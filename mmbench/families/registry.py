@@ -12,6 +12,7 @@ FAMILIES = {
     "unified": "mmbench.families.unified:Unified",
     "crossattn": "mmbench.families.crossattn:CrossAttn",
     "hybrid": "mmbench.families.hybrid:Hybrid",
+    "dual": "mmbench.families.dual:Dual",
     "blind": "mmbench.families.blind:Blind",
 }
 

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmbench.config.errors import UserError, unknown_name
 from mmbench.nn.attention import attend
+from mmbench.nn.feed_forward import FeedForward
 
 Directions = Literal["both", "text", "image"]
 """Who looks at the other: both streams, the text alone, or the image alone."""
@@ -58,7 +58,7 @@ class CoAttentionBlock(nn.Module):
         self.text_cross = None if config.directions == "image" else Attention(config)
         self.image_cross = None if config.directions == "text" or config.shared_directions else Attention(config)
         self.text_self, self.image_self = Attention(config), Attention(config)
-        self.text_feed_forward, self.image_feed_forward = FeedForward(config), FeedForward(config)
+        self.text_feed_forward, self.image_feed_forward = NormedFeedForward(config), NormedFeedForward(config)
 
     def forward(
         self, text: Tensor, image: Tensor, text_mask: Tensor | None = None, image_mask: Tensor | None = None
@@ -107,24 +107,28 @@ class Attention(nn.Module):
         return out
 
 
-class FeedForward(nn.Module):
+class NormedFeedForward(FeedForward):
     """``norm(x + down(gelu(up(x))))``."""
 
     def __init__(self, config: CoAttentionBlock.Config) -> None:
-        super().__init__()
-        self.up = _linear(config.width, config.feed_forward_width)
-        self.down = _linear(config.feed_forward_width, config.width)
+        super().__init__(config.width, config.feed_forward_width, gated=False, activation="gelu", bias=True)
         self.norm = nn.LayerNorm(config.width, eps=config.norm_eps)
+        _initialise(self.up)
+        _initialise(self.down)
 
     def forward(self, x: Tensor) -> Tensor:
         """``[B, L, D]`` to ``[B, L, D]``."""
-        out: Tensor = self.norm(x + self.down(F.gelu(self.up(x))))
+        out: Tensor = self.norm(x + super().forward(x))
         return out
 
 
 def _linear(in_dim: int, out_dim: int) -> nn.Linear:
-    """BERT's initialisation."""
     linear = nn.Linear(in_dim, out_dim)
+    _initialise(linear)
+    return linear
+
+
+def _initialise(linear: nn.Linear) -> None:
+    """As BERT does."""
     nn.init.normal_(linear.weight, 0, 0.02)
     nn.init.zeros_(linear.bias)
-    return linear
