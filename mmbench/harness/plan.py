@@ -169,7 +169,7 @@ class _OneSystem:
         cost = self.family.cost(self.sizes.batch(0, 0).images[:1].to(self.device))
         parameters = {
             "total": cost["parameters_total"],
-            "trainable": max(count for _, count in described),
+            "trainable": max((count for _, count in described), default=0),
             "active": cost["parameters_active"],
         }
         speeds = [self._seconds_per_flop(index) if probe else 0.0 for index in range(len(stages))]

@@ -30,6 +30,7 @@ from mmbench.harness.run_files import CellFiles, read_json
 from mmbench.harness.training import train
 from mmbench.nn.checkpoint import load_llama
 from mmbench.nn.decoder import Decoder
+from mmbench.nn.decoder_file import read_decoder_config
 from mmbench.nn.encoders import ImageEncoder, build_encoder
 
 PARTS = ("encoder", "language_model")
@@ -48,7 +49,8 @@ def needs_pretraining(settings: Settings, datamodule: MultimodalDataModule, part
     if part == "encoder":
         asked = settings.encoder.weights == "contrastive" and settings.pretraining.encoder_steps > 0
         return asked and "retrieve" in datamodule.tasks
-    return settings.language_model.weights == "text" and settings.pretraining.language_model_steps > 0
+    model = settings.language_model
+    return model.weights == "text" and not model.config and settings.pretraining.language_model_steps > 0
 
 
 def pretraining_files(settings: Settings, datamodule: MultimodalDataModule, runs_dir: Path, part: str) -> CellFiles:
@@ -214,6 +216,8 @@ def _text_trainee(settings: Settings, datamodule: MultimodalDataModule) -> Train
 
 
 def _decoder(settings: Settings, datamodule: MultimodalDataModule) -> Decoder:
+    if settings.language_model.config:
+        return Decoder(read_decoder_config(Path(settings.language_model.config).expanduser()))
     if settings.language_model.weights in ("text", "random"):
         return Decoder(Decoder.Config.from_settings(settings.language_model, datamodule.tokenizer.vocab_size))
     return load_llama(settings.language_model.weights)
