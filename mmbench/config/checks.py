@@ -128,7 +128,7 @@ def _check_stages(settings: Settings, name: str) -> None:
     if not stages:
         if settings.systems[name].weights:
             return  # A published checkpoint, scored as it is.
-        raise UserError(f"system '{name}' has no stages: give at least one, with share 1, or weights to score as they are")
+        raise UserError(f"system '{name}' has no stages: give at least one, with share 1, or 'weights' to be scored")
     for index, stage in enumerate(stages):
         if stage.share <= 0:
             raise UserError(f"'systems.{name}.stages.{index}.share' is {stage.share:g}; it must be above 0")
