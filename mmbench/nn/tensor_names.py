@@ -17,9 +17,9 @@ class Joined:
     """The names of theirs, in the order in which ours joins them."""
     sizes: tuple[int, ...] = ()
     """Rows of each of theirs; empty where it is one tensor."""
-    reshape: tuple[int, ...] = ()
+    reshape: tuple[int, ...] | None = None
     """The shape of each of theirs where it only differs from ours (the kernel of a convolution against a linear
-    layer's matrix); empty: the same. Ours is then the matrix of as many rows, unless ``shape`` says otherwise."""
+    layer's matrix, a number without dimension); None: the same. Ours is then the matrix of as many rows, unless ``shape`` says otherwise."""
     shape: tuple[int, ...] = ()
     """Our shape, where ``reshape`` is given and ours is not that matrix."""
     interleaved: tuple[int, int] | None = None
@@ -51,7 +51,7 @@ def to_theirs(state: Mapping[str, Tensor], names: Iterable[Joined]) -> dict[str,
             groups, parts = name.interleaved
             ours = _swapped(ours, parts, groups)
         pieces = torch.split(ours, list(name.sizes)) if name.sizes else (ours,)
-        shaped = (piece.reshape(name.reshape) if name.reshape else piece for piece in pieces)
+        shaped = (piece.reshape(name.reshape) if name.reshape is not None else piece for piece in pieces)
         tensors |= {theirs: piece.contiguous() for theirs, piece in zip(name.theirs, shaped, strict=True)}
     return tensors
 

@@ -11,6 +11,7 @@ TABLE = [
     Joined("qkv", ("q", "k", "v"), (4, 2, 2)),
     Joined("patches.weight", ("conv.weight",), reshape=(6, 3, 2, 2)),
     Joined("class_token", ("cls",), reshape=(5,), shape=(1, 1, 5)),
+    Joined("scale", ("temperature",), reshape=(), shape=(1,)),
     Joined("fused", ("heads",), interleaved=(2, 3)),
     Joined("both", ("both_a", "both_b"), (2, 1), reshape=(-1, 1, 4)),
 ]
@@ -18,7 +19,7 @@ TABLE = [
 
 def _theirs() -> dict[str, Tensor]:
     shapes = {"ln": (8,), "q": (4, 8), "k": (2, 8), "v": (2, 8), "conv.weight": (6, 3, 2, 2), "cls": (5,)}
-    more = {"heads": (12, 7), "both_a": (2, 1, 4), "both_b": (1, 1, 4)}
+    more = {"temperature": (), "heads": (12, 7), "both_a": (2, 1, 4), "both_b": (1, 1, 4)}
     torch.manual_seed(0)
     return {name: torch.randn(shape) for name, shape in (shapes | more).items()}
 
