@@ -4,42 +4,75 @@ LLaVA, arXiv 2304.08485.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
 
+import torch
 from torch import Tensor, nn
 
+from mmbench.config.errors import UserError
 from mmbench.families.family import SharedParts
 from mmbench.families.seeing_decoder import SeeingDecoder
 from mmbench.families.sight import Sight
-from mmbench.nn.connectors import build_connector
+from mmbench.families.vision.connecting import ConnectorOptions, connector_for, size_step
+from mmbench.families.vision.layout import Layout, LayoutOptions
+from mmbench.families.vision.look import LookOptions, look, prepared
+from mmbench.families.vision.options import refuse_unused
+from mmbench.nn.image_encoder import ImageEncoder
+from mmbench.nn.raw_patches import RawPatches
 
 
 class Unified(SeeingDecoder):
-    """encoder -> connector -> image tokens after <bos> -> decoder."""
+    """views of the image -> encoder -> connector -> image tokens after <bos> -> decoder."""
 
     matched_width: ClassVar[str] = "connector_width"
 
     @dataclass
-    class Config:
+    class Config(LayoutOptions, ConnectorOptions, LookOptions):
         """Settings of a unified system."""
 
-        connector: str = "mlp"
-        """``linear`` or ``mlp``: how encoder tokens become decoder embeddings."""
-        connector_width: int | None = None
-        """Inner width of an ``mlp`` connector; the decoder's width if not given."""
+        encoder: Literal["shared", "none"] = "shared"
+        """``none``: the connector reads the pixels of each patch (Fuyu)."""
+        patch_size: int | None = None
+        """Side of a patch in pixels where there is no encoder; that of the shared encoder's if not given."""
+        lead: list[int] = field(default_factory=list)
+        """Ids of tokens that stand before the image, as a published model's prompt has them."""
 
     def __init__(self, config: Config, shared: SharedParts, objective_weights: Mapping[str, float]) -> None:
         super().__init__(shared, objective_weights)
-        self.connector = build_connector(
-            config.connector, shared.encoder.dim, shared.decoder.config.width, connector_width=config.connector_width
-        )
+        self.config = config
+        self.encoder = prepared(_encoder(config, shared.encoder), config, shared.image_size)
+        decoder = shared.decoder.config
+        self.connector, grid = connector_for(config, config, self.encoder, decoder.width, shared.image_size)
+        self.layout = Layout(config, decoder, config.num_tags, grid)
+        outside = [token for token in config.lead if not 0 <= token < decoder.vocab_size]
+        if outside:
+            raise UserError(f"option 'lead' has {outside[0]}, but token ids go from 0 to {decoder.vocab_size - 1}")
+
+    @property
+    def size_step(self) -> int:
+        """Views, and what the connector joins of them, divide into patches."""
+        return size_step(self.config, self.encoder, self.connector)
 
     def see(self, images: Tensor, sizes: Tensor | None = None) -> Sight:
-        """Every encoder token becomes a token of the decoder's context."""
-        grid = (images.shape[-2] // self.encoder.patch_size, images.shape[-1] // self.encoder.patch_size)
-        return Sight(prefix=self.connector(self.encoder(self.encoder.normalise(images)), grid))
+        """Every token that the connector makes of a view becomes one of the decoder's context."""
+        looks = [one.through(self.connector) for one in look(self.encoder, images, sizes, self.config)]
+        lead = self.decoder.embed(torch.tensor(self.config.lead, device=self.device)) if self.config.lead else None
+        sight: Sight = self.layout(looks, len(images), lead)
+        return sight
 
     def parts(self) -> dict[str, nn.Module]:
-        """The common parts and the connector."""
-        return {**super().parts(), "connector": self.connector}
+        """The common parts, and the connector with all that stands among its tokens."""
+        parts = {**super().parts(), "connector": nn.ModuleList([self.connector, self.layout])}
+        return {name: part for name, part in parts.items() if name != "encoder" or self.config.encoder != "none"}
+
+
+def _encoder(config: Unified.Config, shared: ImageEncoder) -> ImageEncoder:
+    if config.encoder == "none":
+        patch_size = shared.patch_size if config.patch_size is None else config.patch_size
+        if patch_size < 1:
+            raise UserError(f"option 'patch_size' is {patch_size}; it must be at least 1")
+        refuse_unused(config, ("layers", "with_last"), "there is no encoder", "encoder: shared")
+        return RawPatches(patch_size)
+    refuse_unused(config, ("patch_size",), "the encoder's patches are as they are", "encoder: none")
+    return shared

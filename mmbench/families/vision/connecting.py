@@ -1,0 +1,77 @@
+"""From encoder tokens to those of the language model, by a connector that is named in the options."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from mmbench.config.errors import UserError
+from mmbench.families.vision.look import LookOptions, joined_dim, merge_of, patch_grid, token_grid
+from mmbench.nn.connectors import Connector, Grid, build_connector
+from mmbench.nn.image_encoder import ImageEncoder
+
+
+@dataclass
+class ConnectorOptions:
+    """Options of how encoder tokens become those of the language model."""
+
+    connector: str = "mlp"
+    """A kind of connector (``linear``, ``mlp``, ``pixel_shuffle``, ``perceiver``, …), or the import path
+    ``package.module:Class`` of one."""
+    connector_width: int | None = None
+    """Inner width of a connector that has one; if not given, its own rule."""
+    connector_options: dict[str, Any] = field(default_factory=dict)
+    """The kind's own options."""
+
+
+def connector_for(
+    options: ConnectorOptions, views: LookOptions, encoder: ImageEncoder, width: int, image_size: int
+) -> tuple[Connector, Grid | None]:
+    """The connector, and the grid in which the tokens of a view lie; None where they lie in none.
+
+    Args:
+        options: which connector.
+        views: of which views and layers.
+        encoder: gives the tokens.
+        width: of the tokens that it shall make.
+        image_size: side of the square that images are given in; 0: not known.
+
+    Raises:
+        UserError: there is no such connector, or it does not take such tokens.
+    """
+    grid = patch_grid(encoder, views, image_size)
+    connector = build_connector(
+        options.connector, joined_dim(encoder, views), width, grid, options.connector_options, options.connector_width
+    )
+    if connector.out_dim != width:
+        raise UserError(
+            f"connector '{options.connector}' makes tokens of width {connector.out_dim}, but the language model's is "
+            f"{width}: a connector has to give the width that it was asked for"
+        )
+    if views.views == "native":
+        _check_native(options, encoder, connector)
+    merge = merge_of(encoder)
+    return connector, token_grid(connector, grid or (12 * merge, 12 * merge))
+
+
+def size_step(views: LookOptions, encoder: ImageEncoder, connector: Connector) -> int:
+    """The number of pixels of which an image's sides must be multiples, for views and for what a connector joins."""
+    share = views.thumbnail_factor if views.views == "tiles" else 1
+    for across in range(1, 9):
+        try:
+            connector.num_tokens((across, across))
+        except UserError:
+            continue
+        return encoder.patch_size * share * max(across, merge_of(encoder))
+    return encoder.patch_size * share
+
+
+def _check_native(options: ConnectorOptions, encoder: ImageEncoder, connector: Connector) -> None:
+    merge = merge_of(encoder)
+    for grid in ((merge, merge), (merge, 3 * merge)):
+        try:
+            connector.num_tokens(grid)
+        except UserError as error:
+            raise UserError(
+                f"connector '{options.connector}' cannot take pictures of every size (views: native), for instance of "
+                f"{grid[0]} x {grid[1]} patches: {error}; where it joins neighbours, give the system's own encoder "
+                "the option merge: 2"
+            ) from error

@@ -1,0 +1,155 @@
+"""How image tokens stand in the language model's context: tags before tiles, breaks after rows, positions in the plane."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mmbench.config.errors import UserError
+from mmbench.families.sight import Sight
+from mmbench.families.vision.look import Look
+from mmbench.families.vision.options import refuse_unused
+from mmbench.families.vision.rows import Row, in_rows
+from mmbench.nn.connectors import Grid
+from mmbench.nn.decoder import Decoder
+
+
+@dataclass
+class LayoutOptions:
+    """Options of how image tokens stand in the context."""
+
+    tile_tags: bool = False
+    """Whether a learned embedding stands before the tokens of each tile and of the thumbnail, one for each place in
+    the order of tiles (NVLM, arXiv 2409.11402)."""
+    row_breaks: Literal["none", "newline", "break"] = "none"
+    """``newline``: a learned embedding after each row of an image's tokens (Fuyu); ``break``: likewise, with another
+    after the last row, which ends the image (Pixtral, arXiv 2410.07073)."""
+    image_positions: bool = False
+    """Whether a learned embedding for its row and one for its column are added to each image token."""
+
+
+class Layout(nn.Module):
+    """Image tokens of the language model's width to the prefix of its context.
+
+    Where the language model has M-RoPE sections, image tokens have three positions, in time, height and width, and the
+    text goes on after the largest of them (arXiv 2409.12191).
+    """
+
+    def __init__(self, options: LayoutOptions, decoder: Decoder.Config, num_tags: int, grid: Grid | None) -> None:
+        """Make the embeddings.
+
+        Args:
+            options: what there is.
+            decoder: of the language model.
+            num_tags: tiles, the thumbnail included, that an image can have; 0: there are no tiles.
+            grid: rows and columns of a view's tokens; None: they lie in none.
+
+        Raises:
+            UserError: options that do not go together, or not with such tokens.
+        """
+        super().__init__()
+        self.row_breaks = options.row_breaks
+        self.three_positions = decoder.mrope_sections is not None
+        _check(options, self.three_positions, num_tags, grid)
+        width = decoder.width
+        self.tags = embeddings(num_tags, width) if options.tile_tags else None
+        self.row_break = embeddings(1, width) if options.row_breaks != "none" else None
+        self.image_end = embeddings(1, width) if options.row_breaks == "break" else None
+        rows, columns = grid if grid and options.image_positions else (0, 0)
+        self.row_positions = embeddings(rows, width) if rows else None
+        self.column_positions = embeddings(columns, width) if columns else None
+
+    def forward(self, looks: Sequence[Look], num_images: int, lead: Tensor | None = None) -> Sight:
+        """The prefix of B images.
+
+        Args:
+            looks: connected views.
+            num_images: ``B``.
+            lead: ``[N, D]`` embeddings that stand before each image.
+        """
+        images = [one.images for one in looks]
+        row = in_rows([self._dressed(one) for one in looks], images, num_images)
+        num_lead = 0 if lead is None else len(lead)
+        prefix, mask = row.values, row.mask
+        if lead is not None:
+            prefix = torch.cat([lead.to(prefix.dtype).expand(num_images, -1, -1), prefix], dim=1)
+            mask = None if mask is None else F.pad(mask, (num_lead, 0), value=True)
+        sight = Sight(prefix=prefix, prefix_mask=mask)
+        if self.three_positions:
+            sight.prefix_positions, sight.text_start = _positions(looks, num_images, num_lead, prefix.device)
+        return sight
+
+    def _dressed(self, one: Look) -> Tensor:
+        """``[V, M, D]`` with all that stands among them."""
+        tokens = one.tokens
+        if one.grid is not None:
+            if self.row_positions is not None and self.column_positions is not None:
+                rows, columns = (
+                    _stretched(table, num)
+                    for table, num in zip((self.row_positions, self.column_positions), one.grid, strict=True)
+                )
+                tokens = tokens + (rows[:, None] + columns).flatten(0, 1).to(tokens.dtype)
+            if self.row_break is not None:
+                tokens = self._broken(tokens, one.grid, self.row_break)
+        if self.tags is not None:
+            tag = self.tags[torch.tensor(one.tags, device=tokens.device)]
+            tokens = torch.cat([tag[:, None].to(tokens.dtype), tokens], dim=1)
+        return tokens
+
+    def _broken(self, tokens: Tensor, grid: Grid, row_break: Tensor) -> Tensor:
+        rows, columns = grid
+        ends = row_break.expand(rows, -1)
+        if self.image_end is not None:
+            ends = torch.cat([ends[1:], self.image_end])
+        ends = ends[:, None].to(tokens.dtype).expand(len(tokens), -1, -1, -1)  # [V, rows, 1, D]
+        return torch.cat([tokens.unflatten(1, (rows, columns)), ends], dim=2).flatten(1, 2)
+
+
+def embeddings(num: int, width: int) -> nn.Parameter:
+    """Learned ``[num, width]``, about as large as token embeddings."""
+    return nn.Parameter(torch.randn(num, width) * 0.02)
+
+
+def tag_row(tags: Tensor, looks: Sequence[Look], num_images: int) -> Row:
+    """The tags ``[num, D]`` of the images' views alone, in their order."""
+    pieces = [tags[torch.tensor(one.tags, device=tags.device)][:, None] for one in looks]
+    return in_rows(pieces, [one.images for one in looks], num_images)
+
+
+def _check(options: LayoutOptions, three_positions: bool, num_tags: int, grid: Grid | None) -> None:
+    if not num_tags:
+        refuse_unused(options, ("tile_tags",), "there are no tiles", "views: tiles")
+    if grid is None:
+        why = "the connector's tokens lie in no rows and columns"
+        refuse_unused(options, ("row_breaks", "image_positions"), why, "another connector, for instance mlp")
+    if three_positions and (num_tags or grid is None or options.row_breaks != "none"):
+        raise UserError(
+            "the language model has mrope_sections, but image tokens have a position in height and width only where an "
+            "image is one raster of tokens: leave mrope_sections out, or give views: native or square, row_breaks: none "
+            "and a connector that keeps rows and columns"
+        )
+
+
+def _stretched(table: Tensor, num: int) -> Tensor:
+    """Embeddings ``[rows, D]`` for ``num`` rows, where an image has more or fewer than they were made for."""
+    if len(table) == num:
+        return table
+    return F.interpolate(table.T[None], size=num, mode="linear", align_corners=False)[0].T
+
+
+def _positions(looks: Sequence[Look], num_images: int, num_lead: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Positions ``[B, N, 3]`` of the prefix, and ``[B]`` where the text goes on."""
+    first = 1 + num_lead  # <bos> stands at 0
+    pieces, text_start = [], [first] * num_images
+    for one in looks:
+        rows, columns = one.grid or (0, 0)
+        place = torch.cartesian_prod(torch.arange(rows, device=device), torch.arange(columns, device=device))
+        pieces.append(F.pad(place + first, (1, 0), value=first).expand(len(one.images), -1, -1))
+        for image in one.images:
+            text_start[image] = first + max(rows, columns)
+    of_image = in_rows(pieces, [one.images for one in looks], num_images).values
+    of_lead = torch.arange(1, first, device=device)[:, None].expand(num_images, -1, 3)
+    return torch.cat([of_lead, of_image], dim=1), torch.tensor(text_start, device=device)

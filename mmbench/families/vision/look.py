@@ -1,0 +1,195 @@
+"""The encoder's part: from pictures to the patch tokens of each view."""
+
+import copy
+import math
+from dataclasses import dataclass, field, replace
+from typing import Protocol, cast
+
+import torch
+from torch import Tensor
+
+from mmbench.config.errors import UserError
+from mmbench.families.vision.options import refuse_unused
+from mmbench.families.vision.views import ViewOptions, Views, check_views, square_views, thumbnail_views, tile_views
+from mmbench.nn.connectors import Connector, Grid
+from mmbench.nn.image_encoder import ImageEncoder
+from mmbench.nn.native_encoder import Packed
+
+
+@dataclass
+class LookOptions(ViewOptions):
+    """Options of what the encoder is shown, and of which of its layers are read."""
+
+    layers: list[int] = field(default_factory=list)
+    """Outputs of these layers of the encoder, without its last norm, are joined: 0 is what enters the first block, -1
+    the last block's output. Empty: what the encoder gives."""
+    with_last: bool = False
+    """Whether what the encoder gives, after its last norm, stands before the outputs of ``layers``."""
+
+    @property
+    def num_tags(self) -> int:
+        """How many tiles, the thumbnail included, an image can have; 0 where there are no tiles."""
+        return self.max_tiles + 1 if self.views == "tiles" else 0
+
+
+@dataclass
+class Look:
+    """The tokens of V pictures of one size, each a view of one of the batch's images."""
+
+    tokens: Tensor
+    """``[V, M, D]``, row by row; of the encoder's width, or as a connector made them."""
+    grid: Grid | None
+    """Rows and columns in which the tokens lie; None where a connector has made tokens that lie in none."""
+    images: list[int]
+    """Which image each is a view of; in order."""
+    tags: list[int]
+    """Which tile each is, from 0; a thumbnail is the one after the last there can be."""
+
+    def through(self, connector: Connector) -> "Look":
+        """The same views, as a connector makes them of the encoder's tokens."""
+        assert self.grid is not None, "patches lie in a grid"
+        return replace(self, tokens=connector(self.tokens, self.grid), grid=token_grid(connector, self.grid))
+
+
+class _AnyResolution(Protocol):
+    """An encoder of images of any resolution, see `mmbench.nn.native_encoder`."""
+
+    def forward_packed(self, images: Tensor, sizes: Tensor, layer: int | None = None) -> Packed: ...
+
+
+class _OfTiles(Protocol):
+    """An encoder that reads the tiles of an image together, see `mmbench.nn.tiled_encoder`."""
+
+    def forward_tiles(self, tiles: Tensor, mask: Tensor, grids: Tensor) -> Tensor: ...
+
+
+def look(encoder: ImageEncoder, images: Tensor, sizes: Tensor | None, options: LookOptions) -> list[Look]:
+    """What the encoder makes of pictures: a `Look` for each grid of patches, of which there is one but for ``native``.
+
+    Args:
+        encoder: to patch tokens.
+        images: uint8 ``[B, 3, S, S]``.
+        sizes: int64 ``[B, 2]`` height and width of each; None: all of the square.
+        options: which views, which layers.
+
+    Raises:
+        UserError: tiles would not divide into patches.
+    """
+    pixels = encoder.normalise(images)
+    if options.views == "native":
+        return _native(encoder, pixels, sizes, options)
+    if options.views == "tiles":
+        return [_encoded(encoder, tile_views(pixels, sizes, options, encoder.patch_size), options)]
+    return [_encoded(encoder, square_views(pixels, sizes), options)]
+
+
+def look_at_thumbnails(encoder: ImageEncoder, images: Tensor, sizes: Tensor | None, options: LookOptions) -> Look:
+    """What the encoder makes of each picture as one small square; arguments as `look`."""
+    return _encoded(encoder, thumbnail_views(encoder.normalise(images), sizes, options, encoder.patch_size), options)
+
+
+def prepared(encoder: ImageEncoder, options: LookOptions, image_size: int) -> ImageEncoder:
+    """The encoder without the blocks that nothing reads, once it is sure that it can be looked through.
+
+    Raises:
+        UserError: a layer that does not exist, tiles that do not divide into patches, pictures of any resolution with
+            an encoder of fixed ones, or options without effect.
+    """
+    check_views(options, encoder.patch_size, image_size)
+    if options.views == "native":
+        if not hasattr(encoder, "forward_packed"):
+            raise UserError(
+                "option 'views' is 'native', but the encoder is made for images of one size: give the system an encoder "
+                "of its own, `encoder: {library: native, name: pixtral}`, or views: square"
+            )
+        if len(options.layers) > 1 or options.with_last:
+            raise UserError(
+                f"option 'layers' is {options.layers}, but of native views one layer is read: give one, or views: square"
+            )
+    if not options.layers:
+        refuse_unused(options, ("with_last",), "no layers are joined to it", "layers")
+        return encoder
+    try:
+        last = max(encoder.layer_number(layer) for layer in options.layers)
+    except ValueError as error:
+        raise UserError(f"option 'layers' is {options.layers}, but {error}") from error
+    if options.with_last:
+        return encoder
+    kept = copy.deepcopy(encoder)  # of all the systems that share it, only this one does without
+    try:
+        kept.keep_layers(last)
+    except ValueError as error:
+        raise UserError(f"option 'layers' is {options.layers}, but {error}") from error
+    return kept
+
+
+def joined_dim(encoder: ImageEncoder, options: LookOptions) -> int:
+    """Width of the tokens of a `Look`."""
+    return encoder.dim * (len(options.layers) + options.with_last if options.layers else 1)
+
+
+def patch_grid(encoder: ImageEncoder, options: LookOptions, image_size: int) -> Grid | None:
+    """Rows and columns of patches of each view, where all have the same; None where not."""
+    if not image_size or options.views == "native":
+        return None
+    across = image_size // (options.thumbnail_factor if options.views == "tiles" else 1) // encoder.patch_size
+    return across, across
+
+
+def token_grid(connector: Connector, grid: Grid) -> Grid | None:
+    """Rows and columns of the tokens that a connector makes of a grid of patches.
+
+    None where the tokens are no raster of the image: there are as many, however many patches there are.
+    """
+    rows, columns = grid
+    num_tokens = connector.num_tokens(grid)
+    factor = math.isqrt(rows * columns // num_tokens)
+    try:
+        grows = connector.num_tokens((2 * rows, 2 * columns)) == 4 * num_tokens
+    except UserError:
+        return None
+    divides = rows % factor == columns % factor == 0 and num_tokens * factor**2 == rows * columns
+    return (rows // factor, columns // factor) if grows and divides else None
+
+
+def _encoded(encoder: ImageEncoder, views: Views, options: LookOptions) -> Look:
+    height, width = views.pixels.shape[2:]
+    grid = height // encoder.patch_size, width // encoder.patch_size
+    if not options.layers:
+        tokens: Tensor = encoder(views.pixels)
+    elif options.with_last:
+        *joined, last = encoder.features(views.pixels, [*options.layers, -1])
+        tokens = torch.cat([encoder.final_norm(last), *joined], dim=-1)
+    else:
+        tokens = torch.cat(encoder.features(views.pixels, options.layers), dim=-1)
+    return Look(tokens, grid, views.images, views.tags)
+
+
+def merge_of(encoder: ImageEncoder) -> int:
+    """The side of the neighbourhoods of patches that the encoder puts together."""
+    return int(getattr(getattr(encoder, "config", None), "merge", 1))
+
+
+def _native(encoder: ImageEncoder, pixels: Tensor, sizes: Tensor | None, options: LookOptions) -> list[Look]:
+    """Pictures with one grid come out together, whatever else is in the batch."""
+    if sizes is None:
+        sizes = torch.tensor([pixels.shape[2:]], device=pixels.device).expand(len(pixels), 2)
+    layer = options.layers[0] if options.layers else None
+    packed = cast(_AnyResolution, encoder).forward_packed(pixels, sizes, layer)
+    by_grid: dict[Grid, list[int]] = {}
+    for image, (rows, columns) in enumerate(packed.grids.tolist()):
+        by_grid.setdefault((rows, columns), []).append(image)
+    each = packed.tokens.split(packed.grids.prod(dim=1).tolist())
+    looks = []
+    for grid, images in by_grid.items():
+        tokens = _row_by_row(torch.stack([each[image] for image in images]), grid, merge_of(encoder))
+        looks.append(Look(tokens, grid, images, [0] * len(images)))
+    return looks
+
+
+def _row_by_row(tokens: Tensor, grid: Grid, merge: int) -> Tensor:
+    """``[V, N, D]`` of an encoder that puts the patches of each ``merge x merge`` neighbourhood together, as elsewhere."""
+    if merge == 1:
+        return tokens
+    together = tokens.unflatten(1, (grid[0] // merge, grid[1] // merge, merge, merge))
+    return together.transpose(2, 3).flatten(1, 4)
