@@ -11,8 +11,7 @@ from mmbench.config.settings import Settings
 from mmbench.data.batch import Batch
 from mmbench.data.datamodule import MultimodalDataModule
 from mmbench.families.family import Family
-from mmbench.families.registry import build_family
-from tests.families.tiny import ENCODER, IMAGE_SIZE, Build, open_all_gates, shared_parts
+from tests.families.tiny import ENCODER, IMAGE_SIZE, LANGUAGE_MODEL, Build, built
 
 
 @pytest.fixture(autouse=True)
@@ -23,7 +22,7 @@ def _one_thread() -> None:
 @pytest.fixture(scope="session")
 def settings() -> Settings:
     """A comparison on 24 training scenes and 8 of each other split, with steps of 8 rows."""
-    tiny = Settings(image_size=IMAGE_SIZE, encoder=ENCODER)
+    tiny = Settings(image_size=IMAGE_SIZE, encoder=ENCODER, language_model=LANGUAGE_MODEL)
     tiny.data.sources = [SourceSettings(scenes=ScenesSettings(train=24, validation=8, test=8, composition=8))]
     tiny.tokenizer.vocab_size = 300
     tiny.training.batch_rows = 8
@@ -53,10 +52,6 @@ def build(settings: Settings, datamodule: MultimodalDataModule) -> Build:
 
     def make(name: str, stages: list[StageSettings] | None = None, open_gates: bool = False, **options: Any) -> Family:
         system = SystemSettings(family=name, options=options, stages=stages or [StageSettings()])
-        family = build_family(system, shared_parts(settings, datamodule), {"contrastive": 0.2})
-        family.training_settings = settings.training
-        if open_gates:
-            open_all_gates(family)
-        return family
+        return built(system, settings, datamodule, open_gates)
 
     return make

@@ -4,6 +4,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from mmbench.config.model import SystemSettings
+from mmbench.config.presets import preset_names
+from mmbench.config.settings import Settings
 from mmbench.data.batch import Batch, Role
 from mmbench.data.datamodule import MultimodalDataModule
 from mmbench.data.prompts import CAPTION_PROMPT, question_prompt
@@ -11,15 +14,22 @@ from mmbench.families.registry import FAMILIES, family_class
 from mmbench.families.seeing_decoder import SeeingDecoder
 from mmbench.families.sight import Sight
 from mmbench.families.trunk import SEES_IMAGE, PlainRows
-from tests.families.tiny import Build, rows_of
+from tests.families.tiny import built, rows_of, system_of
 
 QUESTIONS = ("what colour is the circle?", "how many?", "is there a large red square left of the small blue triangle?")
 
 
-@pytest.fixture(params=[name for name in FAMILIES if issubclass(family_class(name), SeeingDecoder)])
-def family(request: pytest.FixtureRequest, build: Build) -> SeeingDecoder:
-    """Each family, with open gates, so that all its ways are in use."""
-    return build(request.param, open_gates=True)
+DECODERS = [name for name in FAMILIES if issubclass(family_class(name), SeeingDecoder)]
+PRESETS = [name for name in preset_names("systems") if system_of(name).family in DECODERS]
+
+
+@pytest.fixture(params=["blind", *PRESETS])
+def family(request: pytest.FixtureRequest, settings: Settings, datamodule: MultimodalDataModule) -> SeeingDecoder:
+    """Every preset of a family with a decoder, with open gates, so that all its ways are in use."""
+    system = SystemSettings(family="blind") if request.param == "blind" else system_of(request.param)
+    family = built(system, settings, datamodule, open_gates=True)
+    assert isinstance(family, SeeingDecoder)
+    return family
 
 
 @pytest.fixture
@@ -211,7 +221,7 @@ def test_a_step_changes_what_trains_and_nothing_else(family: SeeingDecoder, batc
 
 def test_objectives_without_data_are_left_out(family: SeeingDecoder, datamodule: MultimodalDataModule) -> None:
     texts = datamodule.with_mode("text", batch_rows=2).train_batch(0, 0, 2)
-    texts.images = torch.zeros(2, 3, 32, 32, dtype=torch.uint8)
+    texts.images = torch.zeros(2, 3, 48, 48, dtype=torch.uint8)
     assert family.loss(texts).sums == {}
 
 
