@@ -19,7 +19,8 @@ class Joined:
     """Rows of each of theirs; empty where it is one tensor."""
     reshape: tuple[int, ...] | None = None
     """The shape of each of theirs where it only differs from ours (the kernel of a convolution against a linear
-    layer's matrix, a number without dimension); None: the same. Ours is then the matrix of as many rows, unless ``shape`` says otherwise."""
+    layer's matrix, a number without dimension); None: the same. Ours is then the matrix of as many rows, unless
+    ``shape`` says otherwise."""
     shape: tuple[int, ...] = ()
     """Our shape, where ``reshape`` is given and ours is not that matrix."""
     interleaved: tuple[int, int] | None = None

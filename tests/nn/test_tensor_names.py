@@ -11,9 +11,9 @@ TABLE = [
     Joined("qkv", ("q", "k", "v"), (4, 2, 2)),
     Joined("patches.weight", ("conv.weight",), reshape=(6, 3, 2, 2)),
     Joined("class_token", ("cls",), reshape=(5,), shape=(1, 1, 5)),
-    Joined("scale", ("temperature",), reshape=(), shape=(1,)),
     Joined("fused", ("heads",), interleaved=(2, 3)),
     Joined("both", ("both_a", "both_b"), (2, 1), reshape=(-1, 1, 4)),
+    Joined("scale", ("temperature",), reshape=(), shape=(1,)),
 ]
 
 
