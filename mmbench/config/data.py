@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-Format = Literal["scenes", "jsonl", "flickr", "karpathy", "coco_captions", "vqa_v2", "easy_vqa", "daquar"]
+Format = Literal["scenes", "jsonl", "flickr", "karpathy", "coco_captions", "vqa_v2", "visual7w", "easy_vqa", "daquar"]
 Layout = Literal["square", "native"]
 
 

@@ -47,5 +47,21 @@ def most_frequent(question: Question) -> list[str]:
     return [answer for answer, count in counts.items() if count == most]
 
 
+def check_choices(question: Question) -> None:
+    """Refuse choices that leave open which one is right.
+
+    Raises:
+        ValueError: what is wrong with them.
+    """
+    keys = [_key(choice) for choice in question.choices]
+    right = {_key(answer) for answer in most_frequent(question)} if question.answers else set()
+    if len(keys) < 2 or len(set(keys)) < len(keys) or "" in keys:
+        raise ValueError(f"{question.choices} must be 2 or more different texts")
+    if sum(key in right for key in keys) != 1:
+        raise ValueError(
+            f"{question.choices} must hold exactly one of the answers that most annotators gave, {sorted(right)}"
+        )
+
+
 def _key(answer: str) -> str:
     return one_line(answer).casefold()

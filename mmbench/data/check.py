@@ -48,6 +48,10 @@ class DataCheck:
     """What it can train and test."""
     kinds: dict[str, int]
     """Questions by kind, the most frequent first."""
+    num_choices: int
+    """Questions that are a multiple choice."""
+    labels: dict[str, int]
+    """Images by label, the most frequent first; empty without labels."""
     left_out: dict[str, int]
     """What was read and is not used."""
     problems: dict[str, list[str]] = field(default_factory=dict)
@@ -97,6 +101,8 @@ def check_data(
         counts=dataset.report(),
         tasks=dataset.tasks(),
         kinds=dict(kinds.most_common()),
+        num_choices=sum(bool(question.choices) for _, example in used for question in example.questions),
+        labels=dict(Counter(example.label for _, example in used if example.label).most_common()),
         left_out=dict(parsed.left_out),
         problems={what: items for what, items in problems.items() if items},
         examples=_spread(used),
@@ -216,6 +222,12 @@ def render(check: DataCheck, most: int = 5) -> str:
         shown = [f"{kind} {count:,}" for kind, count in list(check.kinds.items())[: 4 * most]]
         more = len(check.kinds) - len(shown)
         lines.append(f"Kinds of questions: {', '.join(shown)}" + (f", and {more} more" if more > 0 else ""))
+    if check.num_choices:
+        lines.append(f"Multiple choice: {check.num_choices:,} questions")
+    if check.labels:
+        shown = [f"{label} {count:,}" for label, count in list(check.labels.items())[: 4 * most]]
+        more = len(check.labels) - len(shown)
+        lines.append(f"Labels: {', '.join(shown)}" + (f", and {more} more" if more > 0 else ""))
     lines += [f"Left out: {count:,} {what}" for what, count in check.left_out.items()]
     lines.append("")
     if not check.problems:
@@ -226,11 +238,13 @@ def render(check: DataCheck, most: int = 5) -> str:
         lines += [f"  … and {len(items) - most:,} more"] * (len(items) > most)
     for split, example in check.examples:
         lines += ["", f"{example.image_id} ({split})"]
+        lines += [f"  label: {example.label}"] * bool(example.label)
         lines += [f"  caption: {caption}" for caption in example.captions[:most]]
         for question in example.questions[:most]:
             answers = Counter(question.answers).most_common(most)
             told = ", ".join(f"{answer} x{count}" if count > 1 else answer for answer, count in answers)
             lines.append(f"  question: {question.text} -> {told} [{question.kind}]")
+            lines += [f"    choices: {', '.join(question.choices)}"] * bool(question.choices)
     lines += ["", f"A comparison refuses this: {check.unusable}" if check.unusable else "Ready for a comparison."]
     return "\n".join(lines)
 

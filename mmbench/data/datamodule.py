@@ -172,7 +172,7 @@ class MultimodalDataModule(lightning.LightningDataModule):
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """What the data allows: of ``caption``, ``answer``, ``retrieve``."""
+        """What the data allows: of ``caption``, ``answer``, ``choose``, ``retrieve``."""
         return self.dataset.tasks()
 
     @property

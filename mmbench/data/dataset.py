@@ -15,7 +15,7 @@ from mmbench.data.formats.parsed import MALFORMED, Parsed, Reader, name_kinds
 from mmbench.data.joining import join
 from mmbench.data.order import Stream, permutation
 
-FORMATS = ("scenes", "jsonl", "flickr", "karpathy", "coco_captions", "vqa_v2", "easy_vqa", "daquar")
+FORMATS = ("scenes", "jsonl", "flickr", "karpathy", "coco_captions", "vqa_v2", "visual7w", "easy_vqa", "daquar")
 """The formats of mmbench, each a module ``mmbench.data.formats.NAME`` with a function ``read``."""
 
 
@@ -80,6 +80,11 @@ def fingerprint_of(splits: dict[str, list[Example]]) -> str:
         for example in splits[name]:
             questions = [[q.id, q.text, q.answers, q.kind] for q in example.questions]
             record = [example.image_id, image_mark(example), example.captions, questions]
+            # A scene's choices and label follow from its mark.
+            if not isinstance(example.image, SceneImage) and (
+                example.label or any(q.choices for q in example.questions)
+            ):
+                record.append([example.label, *(q.choices for q in example.questions)])
             digest.update(json.dumps(record, ensure_ascii=False).encode())
     return digest.hexdigest()
 

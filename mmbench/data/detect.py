@@ -5,13 +5,13 @@ from pathlib import Path
 
 from mmbench.config.data import Format, SourceSettings
 from mmbench.config.errors import UserError
-from mmbench.data.formats import coco_captions, daquar, easy_vqa, flickr, jsonl, karpathy, vqa_v2
+from mmbench.data.formats import coco_captions, daquar, easy_vqa, flickr, jsonl, karpathy, visual7w, vqa_v2
 from mmbench.data.formats.parsed import read_json
 
 _HOW = (
     "Recognised are: a .jsonl file (docs/data.md); *.token.txt with split files (Flickr8k, Flickr30k); "
     "dataset_*.json (Karpathy); annotations/captions_{train,val}*.json (COCO); *questions.json with "
-    "*annotations.json (VQA v2); {train,test}/questions.json (easy-VQA); data.csv with "
+    "*annotations.json (VQA v2); dataset_v7w_*.json (Visual7W); {train,test}/questions.json (easy-VQA); data.csv with "
     "{train,test}_images_list.txt (DAQUAR)"
 )
 
@@ -45,6 +45,7 @@ def _of_folder(folder: Path) -> list[Format]:
         return captions
     questions = _first(
         ("vqa_v2", lambda: bool(vqa_v2.question_files(folder))),
+        ("visual7w", lambda: visual7w.json_file(folder) is not None),
         ("easy_vqa", lambda: easy_vqa.is_easy_vqa(folder)),
         ("daquar", lambda: daquar.is_daquar(folder)),
     )
@@ -63,8 +64,11 @@ def _of_file(file: Path) -> list[Format]:
         return ["coco_captions"]
     if any(file in pair for pair in vqa_v2.question_files(file.parent)):
         return ["vqa_v2"]
-    if name.endswith(".json") and karpathy.is_karpathy(read_json(file)):
-        return ["karpathy"]
+    if name.endswith(".json"):
+        content = read_json(file)
+        return _first(
+            ("karpathy", lambda: karpathy.is_karpathy(content)), ("visual7w", lambda: visual7w.is_visual7w(content))
+        )
     return []
 
 

@@ -49,7 +49,7 @@ class Question:
     kind: str
     """The type of question, by which scores are broken down."""
     choices: list[str] = field(default_factory=list)
-    """The answers to choose from, the right one among them; empty where there are none."""
+    """Of a multiple choice: 2 or more different answers, one of them right. Empty: an open question."""
 
 
 @dataclass
@@ -65,7 +65,7 @@ class Example:
     questions: list[Question] = field(default_factory=list)
     """Zero or more questions."""
     label: str = ""
-    """The class of the image, for classification; empty where there is none."""
+    """The class of the image, as it stands in ``a picture of LABEL``; empty where it has none."""
 
 
 @dataclass(frozen=True)
@@ -112,10 +112,19 @@ class Dataset:
         }
 
     def tasks(self) -> tuple[str, ...]:
-        """The tasks that can be both trained and tested: of ``caption``, ``answer``, ``retrieve``."""
+        """The tasks that can be both trained and tested: of ``caption``, ``answer``, ``choose``,
+        ``retrieve``. What is chosen among choices need not have been trained with choices."""
         counts: dict[str, Any] = self.report()
         has = {text: all(counts.get(split, {}).get(text, 0) for split in (TRAIN, TEST)) for text in _TEXTS}
-        return ("caption",) * has["captions"] + ("answer",) * has["questions"] + ("retrieve",) * has["captions"]
+        tested = self.splits[TEST].examples if TEST in self.splits else []
+        choose = has["questions"] and any(question.choices for each in tested for question in each.questions)
+        possible = {
+            "caption": has["captions"],
+            "answer": has["questions"],
+            "choose": choose,
+            "retrieve": has["captions"],
+        }
+        return tuple(task for task, there in possible.items() if there)
 
     def require_splits(self) -> None:
         """Check that the data can be trained on and tested.

@@ -52,6 +52,7 @@ def _merge(found: tuple[str, Example], split: str, example: Example, left_out: C
         left_out[f"images moved from {split} to {first_split}, where an earlier source has them"] += 1
     first.captions += [caption for caption in example.captions if caption not in first.captions]
     first.questions += example.questions
+    first.label = first.label or example.label
 
 
 def _keys(example: Example) -> list[object]:

@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -75,6 +76,11 @@ def test_scenes() -> None:
     scenes = ScenesSettings(train=30, validation=4, test=4, composition=3)
     check = check_data(DataSettings(sources=[SourceSettings(scenes=scenes)]))
     assert check.unusable == "" and len(check.kinds) >= 6 and "composition" in render(check)
+    assert check.num_choices == sum(check.kinds.values()) and sum(check.labels.values()) == 41
+    text = render(check)
+    assert f"Multiple choice: {check.num_choices} questions" in text and "Tasks: caption, answer, choose" in text
+    assert re.search(r"^Labels: (two|three|four) objects on a (dark|light) background \d+,", text, re.MULTILINE)
+    assert re.search(r"^  label: .*background$", text, re.MULTILINE) and "    choices: " in text
 
 
 def test_long_lists_are_shortened(own_data: Path) -> None:

@@ -60,6 +60,26 @@ def test_the_fingerprint_tells_texts_images_and_limits_apart(own_data: Path, tmp
     assert load_dataset(settings(moved)).fingerprint not in (first, changed)
 
 
+def test_choices_and_labels_are_part_of_the_fingerprint(own_data: Path) -> None:
+    file, found = own_data / "data.jsonl", set()
+    plain = file.read_text()
+    for extra in ("", ', "choices": ["dog", "cow"]', ', "choices": ["dog", "hen"]'):
+        file.write_text(plain.replace('"answers": ["dog", "cat"]', f'"answers": ["dog", "dog", "cat"]{extra}'))
+        found.add(load_dataset(settings(own_data)).fingerprint)
+    assert load_dataset(settings(own_data)).tasks() == ("caption", "answer", "choose", "retrieve")
+    file.write_text(plain.replace('"split": "test"', '"split": "test", "label": "dogs"'))
+    found.add(load_dataset(settings(own_data)).fingerprint)
+    assert len(found) == 4
+
+
+def test_the_fingerprint_of_scenes_is_that_of_former_versions() -> None:
+    scenes = ScenesSettings(train=8, validation=2, test=3, composition=2)
+    data = DataSettings(sources=[SourceSettings(scenes=scenes)])
+    assert load_dataset(data).fingerprint[:16] == "6f8f8c36c17248ed"
+    scenes.aspects = [0.5, 2.0]
+    assert load_dataset(data).fingerprint[:16] != "6f8f8c36c17248ed"
+
+
 def test_the_fingerprint_of_scenes_follows_their_seed() -> None:
     def fingerprint(seed: int) -> str:
         scenes = ScenesSettings(seed=seed, train=8, validation=2, test=3, composition=2)

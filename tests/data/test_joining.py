@@ -12,7 +12,7 @@ def question(name: str) -> Question:
 
 def test_captions_of_one_source_meet_questions_of_another(tmp_path: Path, write_images: Callable[..., None]) -> None:
     write_images(tmp_path, ["a.png", "b.png"])
-    captions = Parsed({"train": [Example("a", f"{tmp_path}/a.png", ["x", "y"])]}, redistributable=True)
+    captions = Parsed({"train": [Example("a", f"{tmp_path}/a.png", ["x", "y"], label="dogs")]}, redistributable=True)
     questions = Parsed(
         {
             "train": [Example("q-a", f"{tmp_path}/../{tmp_path.name}/a.png", ["y", "z"], [question("q")])],
@@ -22,6 +22,7 @@ def test_captions_of_one_source_meet_questions_of_another(tmp_path: Path, write_
     joined = join([captions, questions])
     (example,) = joined.splits["train"]
     assert example.image_id == "a" and example.captions == ["x", "y", "z"]
+    assert example.label == "dogs"
     assert [q.id for q in example.questions] == ["q"]
     assert [e.image_id for e in joined.splits["test"]] == ["q-b"]
     assert not joined.redistributable

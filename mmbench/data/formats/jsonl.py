@@ -3,8 +3,9 @@
 ``{"image": "photos/1.jpg", "split": "train", "captions": ["…"], "questions": [{"question": "…", "answers": ["…"]}]}``
 
 ``image``: path relative to the file (or to the source's ``images``). ``split``: ``train``, ``validation`` or
-``test``. ``captions`` and ``questions`` may each be missing; a question may have an ``id`` (text or whole number)
-and a ``kind``. Where no line says ``validation``, a fixed tenth of the training images serves as validation.
+``test``. ``captions`` and ``questions`` may each be missing; a question may have an ``id`` (text or whole number), a
+``kind``, and ``choices`` if it is a multiple choice. A line may have a ``label``, the class of its image. Where no line
+says ``validation``, a fixed tenth of the training images serves as validation.
 """
 
 import json
@@ -13,11 +14,12 @@ from typing import Any
 
 from mmbench.config.data import SourceSettings
 from mmbench.config.errors import UserError
+from mmbench.data.answers import check_choices
 from mmbench.data.example import TEST, TRAIN, VALIDATION, Example, Question
 from mmbench.data.formats.parsed import Parsed, existing, images_folder, read_text, with_validation
 
-_FIELDS = {"image", "split", "captions", "questions"}
-_QUESTION_FIELDS = {"id", "question", "answers", "kind"}
+_FIELDS = {"image", "split", "captions", "questions", "label"}
+_QUESTION_FIELDS = {"id", "question", "answers", "kind", "choices"}
 
 
 def read(source: SourceSettings) -> Parsed:
@@ -72,12 +74,18 @@ def _add(record: Any, folder: Path, parsed: Parsed, places: dict[str, tuple[str,
     if not isinstance(asked, list):
         raise _LineError("'questions' must be a list")
     questions = [_question(question) for question in asked]
+    label = record.get("label", "")
+    if not isinstance(label, str):
+        raise _LineError(f"'label' is {json.dumps(label)}; it must be a text")
     if image not in places:
         places[image] = (split, Example(image, str(folder / image)))
         parsed.splits.setdefault(split, []).append(places[image][1])
     first_split, example = places[image]
     if first_split != split:
         raise _LineError(f"'{image}' is in split '{first_split}' on an earlier line")
+    if label and example.label not in ("", label):
+        raise _LineError(f"'{image}' has the label '{example.label}' on an earlier line, and '{label}' here")
+    example.label = label or example.label
     example.captions += captions
     for question in questions:
         question.id = question.id or f"{image}#question{len(example.questions)}"
@@ -92,7 +100,14 @@ def _question(record: Any) -> Question:
     name, kind = record.get("id", ""), record.get("kind", "")
     if not isinstance(name, str | int) or not isinstance(kind, str):
         raise _LineError("a question's 'id' must be a text or a whole number, its 'kind' a text")
-    return Question(str(name), record["question"], answers, kind)
+    choices = _texts(record.get("choices", []), f"choices' of '{record['question']}")
+    question = Question(str(name), record["question"], answers, kind, choices)
+    if choices:
+        try:
+            check_choices(question)
+        except ValueError as error:
+            raise _LineError(f"'choices' of '{question.text}': {error}") from error
+    return question
 
 
 def _texts(value: Any, name: str) -> list[str]:

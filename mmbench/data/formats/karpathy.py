@@ -41,8 +41,9 @@ def read(source: SourceSettings) -> Parsed:
 
 
 def json_file(folder: Path) -> Path | None:
-    """The folder's ``dataset*.json``, if there is one."""
-    return next(iter(sorted(folder.glob("dataset*.json"))), None)
+    """The folder's ``dataset*.json``, if there is one that is not Visual7W's."""
+    files = sorted(file for file in folder.glob("dataset*.json") if not file.name.startswith("dataset_v7w_"))
+    return next(iter(files), None)
 
 
 def is_karpathy(content: Any) -> bool:

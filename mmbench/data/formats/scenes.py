@@ -22,10 +22,15 @@ def read(source: SourceSettings) -> Parsed:
                 image=SceneImage(source.scenes, split, index),
                 captions=list(captions),
                 questions=[
-                    Question(f"{split}-{index:06d}#question{k}", q.text, [q.answer] * NUM_ANNOTATORS, q.kind)
+                    Question(
+                        f"{split}-{index:06d}#question{k}", q.text, [q.answer] * NUM_ANNOTATORS, q.kind, list(q.choices)
+                    )
                     for k, q in enumerate(questions)
                 ],
+                label=label,
             )
-            for index, (captions, questions) in enumerate(zip(texts.captions, texts.questions, strict=True))
+            for index, (captions, questions, label) in enumerate(
+                zip(texts.captions, texts.questions, texts.labels, strict=True)
+            )
         ]
     return Parsed(splits, redistributable=True)

@@ -11,6 +11,8 @@ from mmbench.data.scenes.world import Integers, World
 
 NUM_PASSES = 4
 """In which the shares of the forms are handed out, a part in each, so that all forms get their turn."""
+NUM_CHOICES = 4
+"""Of each question, where it has that many possible answers."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,8 @@ class SceneQuestion:
     """The one true answer."""
     kind: str
     """One of ``KINDS``."""
+    choices: tuple[str, ...]
+    """``NUM_CHOICES`` answers of the question, or all it has, in no order; the true one is among them."""
 
 
 def choose_questions(
@@ -41,7 +45,7 @@ def choose_questions(
         chooser.deal_shares(part / NUM_PASSES)
     chooser.deal_rest()
     chooser.fill()
-    return chooser.questions()
+    return chooser.questions(Stream(seed, split, "choices"))
 
 
 class _Chooser:
@@ -113,14 +117,24 @@ class _Chooser:
                 fitting.remove(rarest)
                 self._ask(rarest, np.array([scene]))
 
-    def questions(self) -> list[list[SceneQuestion]]:
-        """By scene."""
-        by_scene: list[list[SceneQuestion]] = [[] for _ in self._num_asked]
+    def questions(self, stream: Stream) -> list[list[SceneQuestion]]:
+        """By scene; ``stream`` draws the choices."""
+        asked: list[list[tuple[Form, int]]] = [[] for _ in self._num_asked]
         for number, form in enumerate(self._forms):
             for scene in (scene for scenes in self._chosen[number] for scene in scenes.tolist()):
-                answer = form.answers[self._answer[number, scene]]
-                by_scene[scene].append(SceneQuestion(form.text, answer, form.kind))
-        return by_scene
+                asked[scene].append((form, int(self._answer[number, scene])))
+        most_asked = max(map(len, asked), default=0)
+        most_answers = max(len(form.answers) for form in self._forms)
+        keys = stream.words((len(asked), most_asked, 2, most_answers)).tolist()
+        return [
+            [
+                SceneQuestion(
+                    form.text, form.answers[answer], form.kind, _choices(form.answers, answer, *keys[scene][k])
+                )
+                for k, (form, answer) in enumerate(of_scene)
+            ]
+            for scene, of_scene in enumerate(asked)
+        ]
 
     def _deal(self, form: int, num_rounds: int, most: int, most_of_kind: int) -> None:
         """Up to ``num_rounds`` rounds to scenes with fewer than ``most`` questions, those with the fewest first.
@@ -156,3 +170,10 @@ class _Chooser:
 
     def _shuffled_forms(self) -> list[int]:
         return [int(f) for f in np.argsort(self._stream.words(len(self._forms)), kind="stable")]
+
+
+def _choices(answers: tuple[str, ...], right: int, which: list[int], place: list[int]) -> tuple[str, ...]:
+    """The right answer among up to ``NUM_CHOICES - 1`` others, drawn by one key an answer and ordered by another."""
+    others = sorted((a for a in range(len(answers)) if a != right), key=which.__getitem__)
+    chosen = sorted([right, *others[: NUM_CHOICES - 1]], key=place.__getitem__)
+    return tuple(answers[a] for a in chosen)

@@ -13,6 +13,7 @@ from mmbench.data.scenes.captions import write_captions
 from mmbench.data.scenes.frames import check_frames, draw_aspects, draw_sides, frame
 from mmbench.data.scenes.questions import SceneQuestion, choose_questions
 from mmbench.data.scenes.render import render
+from mmbench.data.scenes.vocabulary import NUMBERS, SHADES
 from mmbench.data.scenes.world import World, sample_world
 
 SplitName = Literal["train", "validation", "test", "composition"]
@@ -28,6 +29,8 @@ class SceneTexts:
     """Five each, all different."""
     questions: list[list[SceneQuestion]]
     """At least ``NUM_QUESTIONS`` of the split each, all different."""
+    labels: list[str]
+    """One each, of six equally frequent ones: how many objects, on which background."""
 
 
 class Scenes:
@@ -56,11 +59,13 @@ class Scenes:
     def texts(self, split: str) -> SceneTexts:
         """Captions and questions of the whole split."""
         number, world = self._number(split), self.world(split)
+        drawn = zip(world.present.sum(axis=1).tolist(), world.shade.tolist(), strict=True)
         return SceneTexts(
             captions=write_captions(world, self.settings.seed, number),
             questions=choose_questions(
                 world, self.settings.seed, number, NUM_QUESTIONS[split], composition=split == "composition"
             ),
+            labels=[f"{NUMBERS[count]} objects on a {SHADES[shade]} background" for count, shade in drawn],
         )
 
     def aspects(self, split: str) -> NDArray[np.float64]:

@@ -7,13 +7,17 @@ from mmbench.config.data import SourceSettings
 from mmbench.data.formats.jsonl import read
 from mmbench.data.formats.parsed import MALFORMED
 
-GOOD = {"image": "a.jpg", "split": "train", "captions": ["A dog."]}
+GOOD = {"image": "a.jpg", "split": "train", "captions": ["A dog."], "label": "cats"}
 
 
 def write(folder: Path, *lines: object) -> SourceSettings:
     texts = [line if isinstance(line, str) else json.dumps(line) for line in lines]
     (folder / "data.jsonl").write_text("\n".join(texts))
     return SourceSettings(format="jsonl", path=str(folder / "data.jsonl"))
+
+
+def choice(choices: object) -> dict[str, object]:
+    return {**GOOD, "questions": [{"question": "What?", "answers": ["dog", "dog", "cat"], "choices": choices}]}
 
 
 def test_all_fields(tmp_path: Path) -> None:
@@ -25,6 +29,13 @@ def test_all_fields(tmp_path: Path) -> None:
         ("7", "What?", ["dog", "cat"], "thing"),
         ("a.jpg#question1", "Why?", ["x"], ""),
     ]
+
+
+def test_choices_and_labels(tmp_path: Path) -> None:
+    question = {"question": "What?", "answers": ["dog", "dog", "cat"], "choices": ["a cow", "Dog", "cat"]}
+    lines = [{**GOOD, "captions": [], "label": "cats"}, {"image": "a.jpg", "split": "train", "questions": [question]}]
+    example = read(write(tmp_path, *lines)).splits["train"][0]
+    assert example.label == "cats" and example.questions[0].choices == ["a cow", "Dog", "cat"]
 
 
 def test_lines_of_one_image_are_joined(tmp_path: Path) -> None:
@@ -57,6 +68,15 @@ def test_without_validation_a_fixed_tenth_of_train_serves(tmp_path: Path) -> Non
         ({**GOOD, "questions": [{"text": "?"}]}, "'questions' must be an object with the text 'question'"),
         ({**GOOD, "questions": [{"question": "?", "answers": [1]}]}, "'answers' must be a list of texts"),
         ({**GOOD, "questions": [{"question": "?", "answer": ["x"]}]}, "unknown field 'answer'"),
+        ({**GOOD, "label": 3}, "'label' is 3; it must be a text"),
+        ({**GOOD, "label": "dogs"}, "'a.jpg' has the label 'cats' on an earlier line, and 'dogs' here"),
+        (choice("dog"), "'choices' of 'What?' must be a list of texts"),
+        (choice(["dog"]), "'choices' of 'What?': ['dog'] must be 2 or more different texts"),
+        (choice(["cow", "cow", "dog"]), "must be 2 or more different texts"),
+        (
+            choice(["cow", "cat"]),
+            "['cow', 'cat'] must hold exactly one of the answers that most annotators gave, ['dog']",
+        ),
         ({**GOOD, "split": "test"}, "is in split 'train' on an earlier line"),
     ],
 )

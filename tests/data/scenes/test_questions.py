@@ -7,8 +7,8 @@ from itertools import chain
 import pytest
 
 from mmbench.data.scenes.forms import all_forms
-from mmbench.data.scenes.questions import SceneQuestion, choose_questions
-from mmbench.data.scenes.vocabulary import KINDS
+from mmbench.data.scenes.questions import NUM_CHOICES, SceneQuestion, choose_questions
+from mmbench.data.scenes.vocabulary import COLORS, KINDS
 from mmbench.data.scenes.world import World, sample_world
 from tests.data.scenes.oracle import HELD_OUT, answer, fitting, things
 
@@ -123,3 +123,22 @@ def _phrases(words: list[str]) -> list[str]:
         else:
             runs.append([])
     return [" ".join(run) for run in runs if run]
+
+
+def test_the_right_choice_is_among_four_and_stands_anywhere(train: Asked, composition: Asked) -> None:
+    for _, questions in (train, composition):
+        places: Counter[int] = Counter()
+        for question in chain.from_iterable(questions):
+            assert len(set(question.choices)) == len(question.choices) <= NUM_CHOICES
+            assert question.answer in question.choices
+            few = {"existence": 2, "relation": 2, "comparison": 2}
+            assert question.kind == "count" or len(question.choices) == few.get(question.kind, NUM_CHOICES)
+            if len(question.choices) == NUM_CHOICES:
+                places[question.choices.index(question.answer)] += 1
+        assert max(places.values()) < 1.15 * places.total() / NUM_CHOICES
+
+
+def test_wrong_choices_are_drawn_from_all_answers(train: Asked) -> None:
+    colours = [q for q in chain.from_iterable(train[1]) if q.kind == "colour" and q.answer == "red"]
+    wrong = Counter(choice for question in colours for choice in question.choices if choice != "red")
+    assert set(wrong) == set(COLORS) - {"red"} and min(wrong.values()) > 0.8 * wrong.total() / 5

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import time
-from dataclasses import asdict
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ SMALL = ScenesSettings(train=60, validation=20, test=30, composition=10)
 
 def digest(scenes: Scenes, split: str) -> str:
     texts = scenes.texts(split)
-    questions = [[asdict(question) for question in asked] for asked in texts.questions]
+    questions = [[{"text": q.text, "answer": q.answer, "kind": q.kind} for q in asked] for asked in texts.questions]
     pictures = scenes.render(split, np.arange(scenes.size(split)), 48)
     return hashlib.sha256(json.dumps([texts.captions, questions]).encode() + pictures.tobytes()).hexdigest()
 
@@ -46,6 +46,12 @@ def test_sizes_and_counts() -> None:
         texts = scenes.texts(split)
         assert scenes.size(split) == len(texts.captions) == len(texts.questions) == size
         assert min(map(len, texts.questions)) >= (6 if split == "train" else 4)
+
+
+def test_the_labels_are_few_and_equally_frequent() -> None:
+    labels = Counter(Scenes(ScenesSettings(train=6000)).texts("train").labels)
+    assert len(labels) == 6 and max(abs(count - 1000) for count in labels.values()) < 120
+    assert "three objects on a dark background" in labels
 
 
 def test_mistakes_are_told() -> None:
