@@ -28,7 +28,7 @@ from mmbench.families.trainee import Trainee
 from mmbench.harness.meter import Meter
 from mmbench.harness.run_files import CellFiles, read_json
 from mmbench.harness.training import train
-from mmbench.nn.checkpoint import load_llama
+from mmbench.nn.checkpoint import load_language_model
 from mmbench.nn.decoder import Decoder
 from mmbench.nn.decoder_file import read_decoder_config
 from mmbench.nn.encoders import ImageEncoder, build_encoder
@@ -220,7 +220,7 @@ def _decoder(settings: Settings, datamodule: MultimodalDataModule) -> Decoder:
         return Decoder(read_decoder_config(Path(settings.language_model.config).expanduser()))
     if settings.language_model.weights in ("text", "random"):
         return Decoder(Decoder.Config.from_settings(settings.language_model, datamodule.tokenizer.vocab_size))
-    return load_llama(settings.language_model.weights)
+    return load_language_model(settings.language_model.weights)
 
 
 def _recipe(settings: Settings, part: str) -> tuple[int, int, float]:

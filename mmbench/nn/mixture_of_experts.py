@@ -97,7 +97,7 @@ class Experts(nn.Module):
         num_tokens, num_active = chosen.shape
         order = chosen.flatten().argsort(stable=True)  # [N k]
         counts = chosen.flatten().bincount(minlength=len(self.gate_up)).tolist()
-        groups = x[order // num_active].split(counts)
+        groups = torch.split(x[order // num_active], counts)
         outputs = []
         # Unbound together: a gradient for each expert alone would fill the whole tensor, once per expert.
         for group, gate_up, down in zip(groups, self.gate_up.unbind(), self.down.unbind(), strict=True):
