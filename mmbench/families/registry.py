@@ -13,6 +13,7 @@ FAMILIES = {
     "crossattn": "mmbench.families.crossattn:CrossAttn",
     "hybrid": "mmbench.families.hybrid:Hybrid",
     "dual": "mmbench.families.dual:Dual",
+    "fusion": "mmbench.families.fusion.family:Fusion",
     "blind": "mmbench.families.blind:Blind",
 }
 
