@@ -38,6 +38,9 @@ class TrainingSettings:
     """Rows (images, each with its texts) of one optimiser step: the global batch."""
     rows: RowSettings = field(default_factory=RowSettings)
     """What a row holds."""
+    curriculum: Literal["none", "short_first"] = "none"
+    """``short_first``: in the first epoch the images come in four levels of rising mean length of their texts; later
+    epochs are shuffled as ever."""
     contrastive_group: int = 32
     """Rows whose images and captions are told apart from one another. Fixed apart from the micro-batch and the
     number of devices, so that neither changes the loss; divides ``batch_rows``."""

@@ -24,7 +24,7 @@ from mmbench.data.dataset import load_dataset
 from mmbench.data.evaluation_split import EvaluationSplit
 from mmbench.data.example import TRAIN, VALIDATION, Dataset, Question, SetAside
 from mmbench.data.locking import build_once
-from mmbench.data.order import permutation, positions_of_step
+from mmbench.data.order import by_difficulty, permutation, positions_of_step
 from mmbench.data.pixels import BlackPixels, PixelStore, Progress, open_pixels
 from mmbench.data.prompts import continuation
 from mmbench.data.rows import Mode, build_batch, plan_rows
@@ -91,6 +91,7 @@ class MultimodalDataModule(lightning.LightningDataModule):
         self._prepared: tuple[Dataset, dict[str, PixelStore]] | None = None
         self._splits: dict[str, EvaluationSplit] = {}
         self._tables: dict[str, TextTable] = {}
+        self._curricula: dict[int, Array] = {}
 
     def prepare_data(self) -> None:
         """Decode all images and make the tokenizer; safe to be called by several processes, twice, and to be killed.
@@ -214,7 +215,8 @@ class MultimodalDataModule(lightning.LightningDataModule):
             num_rows: how many rows.
         """
         trainable = self._trainable(TRAIN)
-        indices, epochs = positions_of_step(self.seed, step, self.batch_rows, len(trainable))
+        first_epoch = self._first_epoch(trainable)
+        indices, epochs = positions_of_step(self.seed, step, self.batch_rows, len(trainable), first_epoch)
         return self._batch(TRAIN, self.seed, trainable[indices], epochs, first_row, num_rows)
 
     def train_dataloader(self) -> "DataLoader[Batch]":
@@ -249,6 +251,15 @@ class MultimodalDataModule(lightning.LightningDataModule):
         shown = images[first_row : first_row + num_rows] if self.mode != "text" else images[:0]
         pixels, sizes = self._splits[split].pixels(shown), self._splits[split].sizes(shown).numpy()
         return build_batch(table, plan, self.mode, self.tokenizer.pad_id, pixels, sizes, first_row, num_rows)
+
+    def _first_epoch(self, trainable: Array) -> Array | None:
+        """The curriculum's order of the training images; None where there is none. It is the training's alone: what
+        is pretrained is common to all and knows no curriculum."""
+        if self.settings.training.curriculum == "none" or self.mode != "multimodal":
+            return None
+        if self.seed not in self._curricula:
+            self._curricula[self.seed] = by_difficulty(self.seed, self._tables[TRAIN].mean_lengths[trainable])
+        return self._curricula[self.seed]
 
     def _trainable(self, split: str) -> Array:
         """Indices of the images that have a text for this mode."""

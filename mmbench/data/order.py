@@ -39,15 +39,32 @@ def rows_of_step(seed: int, step: int, batch_rows: int, num_images: int) -> Indi
     return indices
 
 
-def positions_of_step(seed: int, step: int, batch_rows: int, num_images: int) -> tuple[Indices, Indices]:
-    """As `rows_of_step`, with the epoch of each row: ([batch_rows], [batch_rows])."""
+def positions_of_step(
+    seed: int, step: int, batch_rows: int, num_images: int, first_epoch: Indices | None = None
+) -> tuple[Indices, Indices]:
+    """As `rows_of_step`, with the epoch of each row: ([batch_rows], [batch_rows]).
+
+    ``first_epoch`` is a permutation for the first epoch in the place of its own, for instance `by_difficulty`.
+    """
     places = np.arange(step * batch_rows, (step + 1) * batch_rows, dtype=np.int64)
     epochs, within = places // num_images, places % num_images
     indices = np.empty(batch_rows, dtype=np.int64)
     for epoch in np.unique(epochs):
         here = epochs == epoch
-        indices[here] = permutation(seed, int(epoch), num_images)[within[here]]
+        given = first_epoch if epoch == 0 else None
+        order = permutation(seed, int(epoch), num_images) if given is None else given
+        indices[here] = order[within[here]]
     return indices, epochs
+
+
+def by_difficulty(seed: int, difficulty: NDArray[np.float64], num_levels: int = 4) -> Indices:
+    """The first epoch's permutation in levels of rising difficulty: as many images in each, shuffled within a level.
+
+    Images of equal difficulty between two levels are shared out by the shuffled order. Bengio et al. 2009.
+    """
+    order = permutation(seed, 0, len(difficulty))
+    places = np.argsort(difficulty[order], kind="stable")
+    return np.concatenate([order[np.sort(level)] for level in np.array_split(places, num_levels)])
 
 
 @lru_cache(maxsize=4)

@@ -131,6 +131,17 @@ class TextTable:
         return len(self.offsets) - 2
 
     @property
+    def mean_lengths(self) -> NDArray[np.float64]:
+        """[N] mean tokens of each image's captions and questions with their answers; 0 where it has neither."""
+        caption_images = np.repeat(np.arange(len(self.caption_offsets) - 1), np.diff(self.caption_offsets))
+        question_images = np.repeat(np.arange(len(self.question_offsets) - 1), np.diff(self.question_offsets))
+        images = np.concatenate([caption_images, question_images])
+        entries = np.concatenate([np.arange(self.num_captions), self.answer_offsets[:-1]])
+        totals = np.bincount(images, self.lengths[entries], minlength=len(self.caption_offsets) - 1)
+        means: NDArray[np.float64] = totals / np.maximum(1, np.bincount(images, minlength=len(totals)))
+        return means
+
+    @property
     def lengths(self) -> Array:
         """[entries] tokens of each."""
         return np.diff(self.offsets)

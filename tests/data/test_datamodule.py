@@ -1,3 +1,4 @@
+import copy
 import json
 import multiprocessing
 from collections.abc import Callable
@@ -83,6 +84,24 @@ def test_the_loader_yields_micro_batches_from_where_it_is_told(own_settings: Set
     assert all(batch.totals == whole.totals for batch in batches[3:6])
     datamodule.start_micro_step = 5
     assert same(next(iter(datamodule.train_dataloader())), batches[5])
+
+
+def test_short_texts_may_come_first(own_settings: Settings, own_data: Path, tmp_path: Path) -> None:
+    file = own_data / "data.jsonl"
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    for number, line in enumerate(lines):
+        line["captions"] = [f"{caption} {'again ' * (number * 7 % 24)}" for caption in line["captions"]]
+    file.write_text("\n".join(json.dumps(line) for line in lines))
+    own_settings.training.batch_rows = 6
+    plain = ready(copy.deepcopy(own_settings), tmp_path / "cache")
+    own_settings.training.curriculum = "short_first"
+    datamodule = ready(own_settings, tmp_path / "cache")
+    tokens = [datamodule.train_batch(step, 0, 6).totals.tokens for step in range(4)]
+    assert tokens == sorted(tokens)
+    shown = [name for step in range(4) for name in datamodule.train_batch(step, 0, 6).sample_ids if "#caption" in name]
+    assert len({name.split("#")[0] for name in shown}) == 24, "each image once"
+    assert same(datamodule.train_batch(4, 0, 6), plain.train_batch(4, 0, 6)), "later epochs as ever"
+    assert same(datamodule.with_mode("pairs").train_batch(0, 0, 6), plain.with_mode("pairs").train_batch(0, 0, 6))
 
 
 @pytest.mark.parametrize("rank", [0, 1])

@@ -1,7 +1,7 @@
 import numpy as np
 
 from mmbench.config.data import ScenesSettings
-from mmbench.data.order import Stream, draws, permutation, positions_of_step, rows_of_step
+from mmbench.data.order import Stream, by_difficulty, draws, permutation, positions_of_step, rows_of_step
 from mmbench.data.scenes import Scenes
 
 
@@ -41,3 +41,21 @@ def test_the_order_has_nothing_to_do_with_what_the_scenes_show() -> None:
 def test_draws_of_one_purpose_do_not_depend_on_their_number_nor_on_other_purposes() -> None:
     assert draws(0, 1, 5, Stream.CAPTIONS).tolist() == draws(0, 1, 9, Stream.CAPTIONS).tolist()[:5]
     assert draws(0, 1, 5, Stream.CAPTIONS).tolist() != draws(0, 1, 5, Stream.QUESTIONS).tolist()
+
+
+def test_a_curriculum_rises_in_levels_that_are_shuffled() -> None:
+    difficulty = np.random.default_rng(0).integers(0, 30, 40).astype(float)
+    order = by_difficulty(3, difficulty)
+    assert sorted(order) == list(range(40))
+    levels = difficulty[order].reshape(4, 10)
+    assert all(levels[k].max() <= levels[k + 1].min() for k in range(3))
+    assert all((np.diff(level) < 0).any() for level in levels), "no level is sorted within"
+    assert order.tolist() == by_difficulty(3, difficulty).tolist() != by_difficulty(4, difficulty).tolist()
+    assert by_difficulty(3, np.ones(40)).tolist() == permutation(3, 0, 40).tolist()
+
+
+def test_a_curriculum_is_over_after_the_first_epoch() -> None:
+    first_epoch = np.arange(10)
+    stream = np.concatenate([positions_of_step(3, step, 4, 10, first_epoch)[0] for step in range(5)])
+    assert stream[:10].tolist() == list(range(10))
+    assert stream[10:].tolist() == permutation(3, 1, 10).tolist()

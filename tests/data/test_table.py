@@ -68,3 +68,9 @@ def test_more_than_a_hundredth_of_such_texts_is_an_error() -> None:
     long = Question("long", "is it red? " * 30, ["yes"], "k")
     with pytest.raises(UserError, match="1 of 2 texts of the train split have nothing left to learn"):
         TextTable([Example("x", "", ["a dog"], [long])], TOKENIZER, 48)
+
+
+def test_mean_lengths_are_those_of_the_texts_of_each_image() -> None:
+    table = TextTable([*EXAMPLES, Example("z", "z.png", [], [])], TOKENIZER, 48)
+    lengths = table.lengths
+    assert table.mean_lengths.tolist() == [(lengths[0] + lengths[1] + lengths[2]) / 3, lengths[4], 0]
