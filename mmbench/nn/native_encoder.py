@@ -143,8 +143,8 @@ class NativeEncoder(ImageEncoder):
         rows, columns = patches.shape[2:]
         grids = (sizes.to(patches.device) + step - 1) // step * merge
         # [B, rows, columns] as [B, rows / merge, columns / merge, merge, merge]: the order of the tokens.
-        places = torch.arange(len(images) * rows * columns, device=patches.device).view(-1, rows, columns)
-        places = places.unflatten(2, (-1, merge)).unflatten(1, (-1, merge)).transpose(2, 3).flatten()
+        places = torch.arange(len(images) * rows * columns, device=patches.device)
+        places = places.view(-1, rows // merge, merge, columns // merge, merge).transpose(2, 3).flatten()
         positions = torch.stack((places // columns % rows, places % columns), -1)
         grid = grids[places // (rows * columns)]
         inside = (positions < grid).all(-1)
@@ -163,7 +163,7 @@ class NativeEncoder(ImageEncoder):
         numbers = self._layer_numbers(layers, len(self.blocks))
         ragged = Ragged(grid.prod(-1).expand(batch))
         outputs = self._run(tokens, positions.repeat(batch, 1), grid, ragged, numbers)
-        return [output.unflatten(0, (batch, -1)) for output in outputs]
+        return [output.view(batch, rows * columns, -1) for output in outputs]
 
     def final_norm(self, tokens: Tensor) -> Tensor:
         """See `ImageEncoder.final_norm`."""
@@ -177,8 +177,9 @@ class NativeEncoder(ImageEncoder):
 
     def _patches(self, images: Tensor) -> Tensor:
         """``[B, 3, H, W]`` to ``[B, dim, rows, columns]``."""
-        kernel = self.patches.weight.unflatten(1, (3, -1)).sum(2)
-        return F.conv2d(images, kernel, self.patches.bias, stride=self.patch_size)
+        side = self.patch_size
+        kernel = self.patches.weight.view(self.dim, 3, -1, side, side).sum(2)
+        return F.conv2d(images, kernel, self.patches.bias, stride=side)
 
     def _run(self, tokens: Tensor, positions: Tensor, grid: Tensor, ragged: Ragged, numbers: list[int]) -> list[Tensor]:
         """The outputs of the layers of those numbers ``[N, dim]``.

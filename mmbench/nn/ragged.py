@@ -27,7 +27,7 @@ class Ragged:
         """``[sum of lengths, ...]`` to ``[B, L, ...]``."""
         if self.mask is not None:
             x = x.index_select(0, self._tokens)
-        return x.unflatten(0, (self.num_sequences, self.longest))
+        return x.view(self.num_sequences, self.longest, *x.shape[1:])
 
     def join(self, x: Tensor) -> Tensor:
         """``[B, L, ...]`` to ``[sum of lengths, ...]``, without the padding."""

@@ -210,4 +210,5 @@ class GatedTileEmbedding(nn.Module):
 
     def forward(self, tokens: Tensor, kinds: Tensor) -> Tensor:
         """Tokens ``[B, K, L, D]`` and the kinds of grid ``[B]`` to tokens."""
-        return tokens + self.gate.tanh() * self.embedding(kinds).unflatten(1, self.shape)
+        embedding: Tensor = self.embedding(kinds).view(-1, *self.shape)
+        return tokens + self.gate.tanh() * embedding

@@ -39,7 +39,7 @@ def build_timm(settings: EncoderSettings, image_size: int) -> ImageEncoder:
     own_file = None if settings.weights in (*NOT_LOADED, "pretrained") else local_file(settings)
     options = {"img_size": image_size, **settings.options}
     if "norm_eps" in options:
-        options["norm_layer"] = partial(timm.layers.LayerNorm, eps=options.pop("norm_eps"))
+        options["norm_layer"] = partial(nn.LayerNorm, eps=options.pop("norm_eps"))
     try:
         model = timm.create_model(
             settings.name,
