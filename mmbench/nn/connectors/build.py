@@ -11,6 +11,12 @@ from mmbench.nn.connectors.connector import Connector, Grid
 CONNECTORS = {
     "linear": "mmbench.nn.connectors.linear:LinearConnector",
     "mlp": "mmbench.nn.connectors.mlp:MLPConnector",
+    "pixel_shuffle": "mmbench.nn.connectors.pixel_shuffle:PixelShuffleConnector",
+    "perceiver": "mmbench.nn.connectors.perceiver:PerceiverConnector",
+    "attention_pool": "mmbench.nn.connectors.attention_pool:AttentionPoolConnector",
+    "c_abstractor": "mmbench.nn.connectors.c_abstractor:CAbstractorConnector",
+    "query": "mmbench.nn.connectors.query:QueryConnector",
+    "merge": "mmbench.nn.connectors.merge:MergeConnector",
 }
 """The kinds there are, by the name a system's YAML gives them. Each is imported when it is asked for."""
 
