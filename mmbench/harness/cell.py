@@ -19,7 +19,8 @@ from mmbench.config.settings import Settings
 from mmbench.data.datamodule import MultimodalDataModule
 from mmbench.data.example import COMPOSITION, TEST
 from mmbench.families.family import Family
-from mmbench.harness.baselines import Say, chance, evaluate_baseline, majority
+from mmbench.harness.applicable import UNTRAINED_ABILITY, Ability, not_applicable
+from mmbench.harness.baselines import Baseline, chance, evaluate_baseline, majority
 from mmbench.harness.evaluate import Evaluation, evaluate_split
 from mmbench.harness.failures import NonFiniteLossError
 from mmbench.harness.meter import Meter
@@ -31,7 +32,7 @@ from mmbench.harness.rank import train_in_ranks
 from mmbench.harness.run_files import CellFiles, RunFiles, TrialFiles, write_json
 from mmbench.harness.spending import peak_memory_bytes
 from mmbench.harness.starting_point import assemble
-from mmbench.harness.tables import FEWEST_ANSWERS, write_table
+from mmbench.harness.tables import write_table
 from mmbench.harness.training import restore, train
 from mmbench.harness.tuned import tuned_values, tuning_ledger
 from mmbench.harness.verdict import watched
@@ -52,9 +53,13 @@ def run_cell(root: Path, system: str, seed: int) -> None:
     if system in _UNTRAINED:
         cell |= {"kind": "baseline", "status": "evaluating", "family": system, "paper": "", "stages": [], "ledger": {}}
         files.write(cell)
-        say = _UNTRAINED[system](opened.datamodule, seed)
-        _score(opened, files, lambda split: evaluate_baseline(say, opened.datamodule, split, system=system, seed=seed))
-        cell["not_applicable"] = not_applicable(opened.datamodule, reads_text=False)
+        baseline, asked = _UNTRAINED[system](opened.datamodule, seed), opened.settings.evaluation
+        _score(
+            opened,
+            files,
+            lambda split: evaluate_baseline(baseline, opened.datamodule, split, asked, system=system, seed=seed),
+        )
+        cell["not_applicable"] = not_applicable(UNTRAINED_ABILITY, opened.datamodule, asked)
     else:
         settings = system_settings(opened.settings, system)
         cell |= {"kind": "baseline" if system == BLIND else "system", "status": "training"}
@@ -79,7 +84,8 @@ def run_cell(root: Path, system: str, seed: int) -> None:
         )
         ledger["evaluation_s"] = round(time.monotonic() - evaluation_began_s, 2)
         ledger["peak_memory_bytes"] = max(ledger["peak_memory_bytes"], peak_memory_bytes())
-        cell["not_applicable"] = not_applicable(opened.datamodule, reads_text=True)
+        ability = Ability.of(type(family))
+        cell["not_applicable"] = not_applicable(ability, opened.datamodule, opened.settings.evaluation)
         cell["weights_hash"] = hashlib.sha256(files.weights.read_bytes()).hexdigest()[:16]
     cell["ledger"]["wall_s"] = round(cell["ledger"].get("wall_s", 0.0) + time.monotonic() - began_s, 2)
     files.write(cell | {"status": "done"})
@@ -181,7 +187,7 @@ def _ledger(
     spent = meter.spent(budget.unit)
     return {
         **cost,
-        "parameters_trainable": max(stage["parameters_trainable"] for stage in stages),
+        "parameters_trainable": max((stage["parameters_trainable"] for stage in stages), default=0),
         "flops": meter.flops,
         "samples": meter.samples,
         "tokens": meter.tokens,
@@ -192,10 +198,10 @@ def _ledger(
         "validation_s": round(meter.validation_s, 2),
         "peak_memory_bytes": max(meter.peak_memory_bytes, peak_memory_bytes()),
         "tuning": 0,
-        "budget_asked": budget.amount,
+        "budget_asked": budget.amount if stages else 0,
         "budget_unit": budget.unit,
         "budget_spent": spent,
-        "deviation": round(spent / budget.amount - 1, 6),
+        "deviation": round(spent / budget.amount - 1, 6) if stages else 0.0,
     }
 
 
@@ -215,23 +221,6 @@ def evaluated_splits(datamodule: MultimodalDataModule) -> list[str]:
     return [TEST, *([COMPOSITION] if COMPOSITION in names and names[COMPOSITION].examples else [])]
 
 
-def not_applicable(datamodule: MultimodalDataModule, reads_text: bool, split: str = TEST) -> dict[str, str]:
-    """Metric -> why there is no score of it on a split."""
-    reasons: dict[str, str] = {}
-    if "answer" not in datamodule.tasks:
-        reasons |= dict.fromkeys(("vqa_accuracy", "exact_match"), "the data has no questions")
-    elif not any(len(q.answers) >= FEWEST_ANSWERS for e in datamodule.split(split).examples for q in e.questions):
-        reasons["vqa_accuracy"] = "fewer than four human answers a question: see exact_match"
-    else:
-        reasons["exact_match"] = "scored as vqa_accuracy"
-    if "caption" not in datamodule.tasks:
-        names = ("cider_d", "bleu_4", "text_to_image_recall", "image_to_text_recall")
-        reasons |= dict.fromkeys(names, "the data has no captions")
-    if not reads_text:
-        reasons |= dict.fromkeys(("text_loss", "text_loss_before"), "no language model")
-    return reasons
-
-
 def _progress(files: CellFiles, split: str) -> Callable[[float], None]:
     def tell(fraction: float) -> None:
         phase = "evaluating" if split == TEST else f"evaluating {split}"
@@ -240,7 +229,7 @@ def _progress(files: CellFiles, split: str) -> Callable[[float], None]:
     return tell
 
 
-_UNTRAINED: dict[str, Callable[[MultimodalDataModule, int], Say]] = {
+_UNTRAINED: dict[str, Callable[[MultimodalDataModule, int], Baseline]] = {
     CHANCE: chance,
     MAJORITY: lambda datamodule, seed: majority(datamodule),
 }

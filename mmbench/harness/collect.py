@@ -52,10 +52,9 @@ def _write_examples(
     first_seed = predictions[(predictions["split"] == TEST) & (predictions["seed"] == predictions["seed"].min())]
     chosen: list[dict[str, Any]] = []
     metrics = {"answer": ("vqa_accuracy", "exact_match"), "caption": ("cider_d",)}
+    metrics = {task: names for task, names in metrics.items() if scores["metric"].isin(names).any()}
     for task, of_task in metrics.items():
-        if task not in datamodule.tasks:
-            continue
-        wanted = number if len(datamodule.tasks) == 1 else number // 2
+        wanted = number // len(metrics)
         for example in _most_disagreed(scores[scores["metric"].isin(of_task)], wanted):
             rows = first_seed[(first_seed["task"] == task) & (first_seed["example_id"] == example)]
             if len(rows):

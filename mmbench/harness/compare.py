@@ -50,9 +50,9 @@ def run_comparison(
     check_tracking_uri(tracking_uri(settings.tracking.uri, run.runs_dir))
     if settings.tuning.trials:
         check_tuning(settings, compared=True)
-        check_metric(settings.tuning.metric)
+        check_metric(settings.tuning.metric, evaluation=settings.evaluation)
     if settings.deciding.pair and settings.deciding.metric:
-        check_metric(settings.deciding.metric, per_example=True)
+        check_metric(settings.deciding.metric, per_example=True, evaluation=settings.evaluation)
     with locked(run):
         claim(run, settings, command)
         return Comparison(run, settings, jobs).run()

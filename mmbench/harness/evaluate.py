@@ -1,13 +1,12 @@
-"""Scoring one trained cell on a split: what it captions, answers and retrieves, example by example."""
+"""Scoring one trained cell on a split, example by example: all that its family can do and the data has."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import torch
-from torch import Tensor
 
 from mmbench.config.data import DataSettings
 from mmbench.config.errors import UserError
@@ -15,19 +14,22 @@ from mmbench.config.settings import Settings
 from mmbench.data.datamodule import MultimodalDataModule
 from mmbench.data.evaluation_split import EvaluationSplit
 from mmbench.data.example import TEST
-from mmbench.data.prompts import CAPTION_PROMPT, continuation, question_prompt
 from mmbench.data.tokenizer import TextTokenizer
 from mmbench.families.family import Family
+from mmbench.harness.applicable import WITHOUT_IMAGE, Ability, Measure, to_score
+from mmbench.harness.classification import classes_of, linear_probe, zero_shot
 from mmbench.harness.precision import inference
+from mmbench.harness.reranking import reranked
+from mmbench.harness.scorer import Scorer
 from mmbench.harness.tables import (
     ScoreTable,
-    answer_row,
-    caption_row,
     captions_of,
     predictions_frame,
-    questions_of,
     score_answers,
     score_captions,
+    score_choices,
+    score_images,
+    score_matches,
     score_retrieval,
 )
 from mmbench.metrics import cross_modal_recall
@@ -46,7 +48,7 @@ class Evaluation:
     scores: pd.DataFrame
     """One row an example and metric; see `mmbench.harness.tables.SCORE_COLUMNS`."""
     predictions: pd.DataFrame
-    """One row a generated text."""
+    """One row a generated text, or a choice."""
 
 
 def evaluate_split(
@@ -59,29 +61,22 @@ def evaluate_split(
     seed: int,
     progress: Progress = lambda fraction: None,
 ) -> Evaluation:
-    """Caption every image, answer every question, rank images and captions, and read the text alone."""
-    split = datamodule.split(name)
-    table, rows = ScoreTable(), []
+    """Score what the family can do, the data has and the settings ask for, each as its own step."""
+    left_out = to_score(Ability.of(type(family)), datamodule, settings.evaluation, name)
+    steps = [measure for measure, reason in left_out.items() if not reason]
     family.eval()
-    scorer = _Scorer(family, split, datamodule.tokenizer, settings)
+    work = _Work(Scorer(family, datamodule.split(name), datamodule.tokenizer, settings), datamodule)
+    whole, done = sum(_SHARES[step] for step in steps), 0
     with inference(settings.trainer, family.device):
-        if "caption" in datamodule.tasks:
-            captions = scorer.captions()
-            rows += captions
-            score_captions(table, split, {row["example_id"]: row["prediction"] for row in captions})
-        progress(0.3)
-        if "answer" in datamodule.tasks:
-            answers = scorer.answers()
-            rows += answers
-            score_answers(table, split, {row["example_id"]: row["prediction"] for row in answers})
-        progress(0.7)
-        if "retrieve" in datamodule.tasks:
-            images, texts, owner = scorer.embeddings()
-            score_retrieval(table, split, cross_modal_recall(images, texts, owner), RECALL_KS)
-        progress(0.9)
-        table.add("text_loss", *scorer.text_losses())
-    progress(1.0)
-    return Evaluation(table.frame(system, seed), predictions_frame(rows, system, seed, name))
+        for step in steps:
+
+            def tell(part: float, share: int = _SHARES[step], before: int = done) -> None:
+                progress((before + part * share) / whole)
+
+            _STEPS[step](work, tell)
+            done += _SHARES[step]
+            progress(done / whole)
+    return Evaluation(work.table.frame(system, seed), predictions_frame(work.rows, system, seed, name))
 
 
 def text_losses(
@@ -90,7 +85,7 @@ def text_losses(
     """Nats per token of every caption and question of a split, read without the image; and each one's image."""
     family.eval()
     with inference(settings.trainer, family.device):
-        return _Scorer(family, split, tokenizer, settings).text_losses()
+        return Scorer(family, split, tokenizer, settings).text_losses()
 
 
 def evaluate_again(cell_dir: Path, data: DataSettings | None = None) -> dict[str, float]:
@@ -111,72 +106,87 @@ def evaluate_again(cell_dir: Path, data: DataSettings | None = None) -> dict[str
     return dict(result.scores.groupby("metric", sort=False)["score"].mean())
 
 
-class _Scorer:
-    """One family on one split, in batches; the order of the work is fixed, so that a repeat gives the same bits."""
+@dataclass
+class _Work:
+    """What the steps of one evaluation share, and what they leave."""
 
-    def __init__(self, family: Family, split: EvaluationSplit, tokenizer: TextTokenizer, settings: Settings) -> None:
-        self.family, self.split, self.tokenizer = family, split, tokenizer
-        self.limits = settings.evaluation
-        self.max_text_tokens = settings.training.rows.max_text_tokens
+    scorer: Scorer
+    datamodule: MultimodalDataModule
+    table: ScoreTable = field(default_factory=ScoreTable)
+    rows: list[dict[str, Any]] = field(default_factory=list)
 
-    def captions(self) -> list[dict[str, Any]]:
-        """A caption for every image that has references."""
-        wanted = [index for index, example in enumerate(self.split.examples) if example.captions]
-        rows = []
-        for indices in self._batches(wanted):
-            sight = self._see(indices)
-            texts = self._generate(sight, [CAPTION_PROMPT] * len(indices), self.limits.max_caption_tokens)
-            rows += [caption_row(self.split.examples[i], text) for i, text in zip(indices, texts, strict=True)]
-        return rows
+    def caption(self, progress: Progress) -> None:
+        captions = self.scorer.captions()
+        self.rows += captions
+        score_captions(self.table, self.scorer.split, _said(captions))
 
-    def answers(self) -> list[dict[str, Any]]:
-        """An answer to every question; each image of a batch is seen once for all its questions."""
-        rows = []
-        for pairs in self._batches(questions_of(self.split)):
-            images = sorted({index for index, _ in pairs})
-            place = torch.tensor([images.index(index) for index, _ in pairs], device=self.family.device)
-            prompts = [question_prompt(question.text) for _, question in pairs]
-            texts = self._generate(self._see(images).take(place), prompts, self.limits.max_answer_tokens)
-            for (index, question), text in zip(pairs, texts, strict=True):
-                rows.append(answer_row(self.split.examples[index], question, text))
-        return rows
+    def answer(self, progress: Progress) -> None:
+        answers = self.scorer.answers()
+        self.rows += answers
+        score_answers(self.table, self.scorer.split, _said(answers))
 
-    def embeddings(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Image embeddings ``[I, E]``, caption embeddings ``[C, E]``, and the image of each caption ``[C]``."""
-        everything = list(range(len(self.split)))
-        images = [self.family.embed_images(self._pixels(indices)) for indices in self._batches(everything)]
-        captions = captions_of(self.split)
-        ids = [self._encode(continuation(text)) for _, _, text in captions]
-        texts = [self.family.embed_texts(batch) for batch in self._batches(ids)]
-        return torch.cat(images), torch.cat(texts), torch.tensor([index for index, _, _ in captions])
+    def without_image(self, progress: Progress) -> None:
+        answers = self.scorer.answers(with_image=False)
+        self.rows += answers
+        score_answers(self.table, self.scorer.split, _said(answers), WITHOUT_IMAGE)
 
-    def text_losses(self) -> tuple[dict[str, float], dict[str, str]]:
-        """Nats per token of each text, and the image of each text."""
-        texts = [
-            (caption, CAPTION_PROMPT + continuation(text), index) for index, caption, text in captions_of(self.split)
-        ]
-        for index, question in questions_of(self.split):
-            said = question_prompt(question.text) + continuation(question.answers[0])
-            texts.append((question.id, said, index))
-        losses: dict[str, float] = {}
-        for batch in self._batches(texts):
-            nats = self.family.text_nats([self._encode(said) for _, said, _ in batch]).tolist()
-            losses |= {text_id: loss for (text_id, _, _), loss in zip(batch, nats, strict=True)}
-        return losses, {text_id: self.split.examples[index].image_id for text_id, _, index in texts}
+    def choose(self, progress: Progress) -> None:
+        choices, scores = self.scorer.choices()
+        self.rows += choices
+        score_choices(self.table, self.scorer.split, scores)
 
-    def _generate(self, sight: Any, prompts: list[str], max_new_tokens: int) -> list[str]:
-        ids = [self.tokenizer.encode(prompt) for prompt in prompts]
-        return [self.tokenizer.decode(new) for new in self.family.generate(sight, ids, max_new_tokens)]
+    def match(self, progress: Progress) -> None:
+        score_matches(self.table, self.scorer.split, self.scorer.matches())
 
-    def _encode(self, text: str) -> list[int]:
-        return self.tokenizer.encode(text)[: self.max_text_tokens]
+    def retrieve(self, progress: Progress) -> None:
+        owner = torch.tensor([index for index, _, _ in captions_of(self.scorer.split)])
+        ranks = cross_modal_recall(self.scorer.image_embeddings, self.scorer.caption_embeddings, owner)
+        score_retrieval(self.table, self.scorer.split, ranks, RECALL_KS)
 
-    def _see(self, indices: Sequence[int]) -> Any:
-        return self.family.see(self._pixels(indices))
+    def rerank(self, progress: Progress) -> None:
+        num_candidates = self.scorer.limits.rerank
+        ranks = reranked(self.scorer, num_candidates, progress)
+        # Beyond the candidates nothing has a new order.
+        ks = [k for k in RECALL_KS if k <= num_candidates]
+        score_retrieval(self.table, self.scorer.split, ranks, ks, "reranked_")
 
-    def _pixels(self, indices: Sequence[int]) -> Tensor:
-        return self.split.images(list(indices)).to(self.family.device)
+    def zero_shot(self, progress: Progress) -> None:
+        score_images(self.table, "zero_shot_accuracy", zero_shot(self.scorer, classes_of(self.datamodule)))
 
-    def _batches(self, items: list[Any]) -> Iterator[list[Any]]:
-        for start in range(0, len(items), self.limits.batch_size):
-            yield items[start : start + self.limits.batch_size]
+    def probe(self, progress: Progress) -> None:
+        scores = linear_probe(self.scorer, self.datamodule, classes_of(self.datamodule))
+        score_images(self.table, "linear_probe_accuracy", scores)
+
+    def text(self, progress: Progress) -> None:
+        self.table.add("text_loss", *self.scorer.text_losses())
+
+
+_STEPS: dict[Measure, Callable[[_Work, Progress], None]] = {
+    "caption": _Work.caption,
+    "answer": _Work.answer,
+    "without_image": _Work.without_image,
+    "choose": _Work.choose,
+    "match": _Work.match,
+    "retrieve": _Work.retrieve,
+    "rerank": _Work.rerank,
+    "zero_shot": _Work.zero_shot,
+    "probe": _Work.probe,
+    "text": _Work.text,
+}
+_SHARES: dict[Measure, int] = {
+    "caption": 3,
+    "answer": 4,
+    "without_image": 4,
+    "choose": 2,
+    "match": 4,
+    "retrieve": 2,
+    "rerank": 20,
+    "zero_shot": 1,
+    "probe": 3,
+    "text": 1,
+}
+"""About how long each step takes beside the others, for the progress."""
+
+
+def _said(rows: list[dict[str, Any]]) -> dict[str, str]:
+    return {row["example_id"]: row["prediction"] for row in rows}

@@ -14,6 +14,7 @@ from mmbench.config.model import SystemSettings
 from mmbench.config.settings import Settings
 from mmbench.data.datamodule import MultimodalDataModule
 from mmbench.families.family import Family
+from mmbench.harness.applicable import check_decisive, data_tasks
 from mmbench.harness.cell import build, evaluated_splits, system_settings
 from mmbench.harness.evaluate import text_losses
 from mmbench.harness.flops import count_step_flops
@@ -62,6 +63,7 @@ def prepare_data(root: Path, trial_budget: str = "") -> None:
     for name, system in settings.systems.items():
         family = assemble(system, untrained(settings), datamodule, files.runs_dir)
         check_budget(name, system, family, settings, datamodule)
+        check_decisive(name, type(family), datamodule, settings)
         stages[name] = [described(family, stage) for stage in system.stages]
         if trial_budget:
             _check_trial_budget(name, system, family, replace(settings, budget=trial_budget), datamodule)
@@ -80,7 +82,7 @@ def prepare_data(root: Path, trial_budget: str = "") -> None:
             "set_aside": aside,
             "left_out": dict(dataset.left_out) | {f"{k} texts": v for k, v in datamodule.num_left_out.items() if v},
             "splits": dataset.report(),
-            "tasks": list(datamodule.tasks),
+            "tasks": data_tasks(datamodule),
         },
     )
     write_json(files.stages, stages)

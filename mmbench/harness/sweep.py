@@ -34,7 +34,7 @@ def run_sweep(settings: Settings, runs_dir: Path, *, jobs: int | None, command: 
     Raises:
         UserError: what is searched for cannot be, or the run was made with other settings or is being run.
     """
-    check_metric(settings.tuning.metric)
+    check_metric(settings.tuning.metric, evaluation=settings.evaluation)
     check_tuning(settings, compared=False)
     run = RunFiles(runs_dir.resolve() / settings.name)
     check_tracking_uri(tracking_uri(settings.tracking.uri, run.runs_dir))

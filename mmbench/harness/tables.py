@@ -11,7 +11,8 @@ from mmbench.config.whole_file import whole_file
 from mmbench.data.evaluation_split import EvaluationSplit
 from mmbench.data.example import Example, Question
 from mmbench.data.prompts import CAPTION_PROMPT, question_prompt
-from mmbench.metrics import RetrievalScores, cider_d, exact_match, vqa_accuracy
+from mmbench.metrics import RetrievalScores, choice_accuracy, cider_d, exact_match, vqa_accuracy
+from mmbench.metrics.answers.normalization import normalize_answer, strip_answer
 
 SCORE_COLUMNS = ["system", "seed", "metric", "example_id", "cluster_id", "score"]
 PREDICTION_COLUMNS = [
@@ -53,6 +54,18 @@ def questions_of(split: EvaluationSplit) -> list[tuple[int, Question]]:
     return [(index, question) for index, example in enumerate(split.examples) for question in example.questions]
 
 
+def choices_of(split: EvaluationSplit) -> list[tuple[int, Question]]:
+    """(index of the image, question) for every question of a split that has choices."""
+    return [(index, question) for index, question in questions_of(split) if question.choices]
+
+
+def right_choice(question: Question) -> int:
+    """The place of the choice that most people gave as their answer; the first of equals."""
+    answers = [normalize_answer(strip_answer(answer)) for answer in question.answers]
+    counts = [answers.count(normalize_answer(strip_answer(choice))) for choice in question.choices]
+    return counts.index(max(counts))
+
+
 def captions_of(split: EvaluationSplit) -> list[tuple[int, str, str]]:
     """(index of the image, caption id, caption) for every caption of a split."""
     return [
@@ -68,18 +81,46 @@ def score_captions(table: ScoreTable, split: EvaluationSplit, predictions: Mappi
     table.add("cider_d", cider_d(references, predictions), {image: image for image in references})
 
 
-def score_answers(table: ScoreTable, split: EvaluationSplit, predictions: Mapping[str, str]) -> None:
-    """Official VQA accuracy where enough people answered, normalised exact match for the other questions."""
+def score_answers(table: ScoreTable, split: EvaluationSplit, predictions: Mapping[str, str], suffix: str = "") -> None:
+    """Official VQA accuracy where enough people answered, normalised exact match for the other questions.
+
+    ``suffix`` goes behind the metrics' names.
+    """
     image_of = {question.id: split.examples[index].image_id for index, question in questions_of(split)}
     answers = {question.id: question.answers for _, question in questions_of(split)}
     for metric, score, enough in (("vqa_accuracy", vqa_accuracy, True), ("exact_match", exact_match, False)):
         chosen = {i: given for i, given in answers.items() if (len(given) >= FEWEST_ANSWERS) == enough}
         if chosen:
-            table.add(metric, score({i: predictions[i] for i in chosen}, chosen), image_of)
+            table.add(metric + suffix, score({i: predictions[i] for i in chosen}, chosen), image_of)
 
 
-def score_retrieval(table: ScoreTable, split: EvaluationSplit, ranks: RetrievalScores, ks: Sequence[int]) -> None:
-    """Recall@K of each query in both directions: the expected value under ties, and both extremes beside it."""
+def score_choices(table: ScoreTable, split: EvaluationSplit, scores: Mapping[str, Sequence[float]]) -> None:
+    """Whether the right choice of each question has the highest score; ties share."""
+    asked = choices_of(split)
+    right = {question.id: right_choice(question) for _, question in asked}
+    image_of = {question.id: split.examples[index].image_id for index, question in asked}
+    table.add("choice_accuracy", choice_accuracy(scores, right), image_of)
+
+
+def score_matches(table: ScoreTable, split: EvaluationSplit, scores: Mapping[str, Sequence[float]]) -> None:
+    """Whether each caption has a higher score than its foil (of two scores the first and the second); ties are half."""
+    image_of = {caption_id: split.examples[index].image_id for index, caption_id, _ in captions_of(split)}
+    if scores:
+        table.add("match_accuracy", choice_accuracy(scores, dict.fromkeys(scores, 0)), image_of)
+
+
+def score_images(table: ScoreTable, metric: str, scores: Mapping[str, float]) -> None:
+    """A metric that has one score an image."""
+    table.add(metric, scores, {image: image for image in scores})
+
+
+def score_retrieval(
+    table: ScoreTable, split: EvaluationSplit, ranks: RetrievalScores, ks: Sequence[int], prefix: str = ""
+) -> None:
+    """Recall@K of each query in both directions: the expected value under ties, and both extremes beside it.
+
+    ``prefix`` goes before the metrics' names.
+    """
     images = [example.image_id for example in split.examples]
     captions = {caption_id: images[index] for index, caption_id, _ in captions_of(split)}
     image_of = {**captions, **{image: image for image in images}}
@@ -88,7 +129,9 @@ def score_retrieval(table: ScoreTable, split: EvaluationSplit, ranks: RetrievalS
         per_query = ranks.per_query(ks)
     for name, (queries, scores) in per_query.items():
         ids = images if name.startswith("image_to_text") else list(captions)
-        table.add(name, {ids[int(query)]: score for query, score in zip(queries, scores, strict=True)}, image_of)
+        table.add(
+            prefix + name, {ids[int(query)]: score for query, score in zip(queries, scores, strict=True)}, image_of
+        )
 
 
 def write_table(frame: pd.DataFrame, path: Path) -> None:
@@ -120,6 +163,15 @@ def answer_row(example: Example, question: Question, prediction: str) -> dict[st
         "prompt": question_prompt(question.text),
         "prediction": prediction,
         "references": question.answers,
+    }
+
+
+def choice_row(example: Example, question: Question, scores: Sequence[float]) -> dict[str, Any]:
+    """The row of a choice; the first of those that share the highest score."""
+    return {
+        **answer_row(example, question, question.choices[list(scores).index(max(scores))]),
+        "task": "choose",
+        "references": [question.choices[right_choice(question)]],
     }
 
 

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import statistics
 import time
 from pathlib import Path
 
@@ -10,17 +9,18 @@ from mmbench.config.baselines import BLIND
 from mmbench.config.errors import UserError
 from mmbench.config.settings import Settings
 from mmbench.data.example import VALIDATION
-from mmbench.data.prompts import CAPTION_PROMPT
 from mmbench.families.family import Family
-from mmbench.harness.cell import not_applicable, system_settings, trained
+from mmbench.families.registry import family_class
+from mmbench.harness.applicable import Ability, not_applicable
+from mmbench.harness.cell import system_settings, trained
 from mmbench.harness.evaluate import evaluate_split
-from mmbench.harness.objective import VALIDATION_LOSS, objective
+from mmbench.harness.latency import Texts, seconds_of_task
+from mmbench.harness.objective import VALIDATION_LOSS, objective, task_of
 from mmbench.harness.opened import OpenedRun, open_cell
 from mmbench.harness.precision import inference
 from mmbench.harness.processes import TaskFailedError
 from mmbench.harness.run_files import RunFiles, TrialFiles, read_json, write_json
 from mmbench.harness.tables import write_table
-from mmbench.harness.timing import seconds
 from mmbench.harness.verdict import TrialPrunedError, read_verdict
 
 
@@ -34,11 +34,12 @@ def run_trial(root: Path, system: str, number: int) -> None:
     opened, _ = open_cell(RunFiles(root).trial(system, number).root)
     files = opened.files.trial(system, number)
     metric = opened.settings.tuning.metric
-    reason = not_applicable(opened.datamodule, reads_text=True, split=VALIDATION).get(metric.split("@")[0])
-    if reason is not None:
-        raise UserError(f"trials cannot be scored by {metric}: {reason}")
-    files.checkpoint.parent.mkdir(parents=True, exist_ok=True)
     described = system_settings(opened.settings, system)
+    ability = Ability.of(family_class(described.family))
+    reasons = not_applicable(ability, opened.datamodule, opened.settings.evaluation, VALIDATION)
+    if (reason := reasons.get(metric.split("@")[0])) is not None:
+        raise UserError(f"trials of {system} cannot be scored by {metric}: {reason}")
+    files.checkpoint.parent.mkdir(parents=True, exist_ok=True)
     cell = {"system": system, "seed": files.seed, "reason": None, **files.read()}
     cell |= {"kind": "baseline" if system == BLIND else "system", "trial": number, "status": "training"}
     cell |= {"family": described.family, "paper": described.paper, "values": read_json(files.trial)["values"]}
@@ -54,7 +55,7 @@ def run_trial(root: Path, system: str, number: int) -> None:
         files.write(cell)
         cell["scores"] = _scores(opened, files, family)
         cost = opened.settings.tuning.cost
-        latency_s = _caption_seconds(opened, family) if cost == "latency" else None
+        latency_s = _latency(opened, family) if cost == "latency" else None
         cell["objective"] = objective(opened.settings.tuning, cell["scores"], ledger, latency_s)
         cell["status"] = "done"
     cell["ledger"]["wall_s"] = round(time.monotonic() - began_s, 2)
@@ -86,18 +87,11 @@ def _scores(opened: OpenedRun, files: TrialFiles, family: Family) -> dict[str, f
     return means | {str(name): float(mean) for name, mean in result.scores.groupby("metric")["score"].mean().items()}
 
 
-def _caption_seconds(opened: OpenedRun, family: Family) -> float:
-    """Median seconds from one image to its caption of a fixed number of tokens."""
+def _latency(opened: OpenedRun, family: Family) -> float:
+    """Median seconds of what the metric's task makes a user wait for, of one image."""
     settings: Settings = opened.settings
-    plan = settings.latency
-    images = opened.datamodule.split(VALIDATION).images([0]).to(family.device)
-    prompt = [opened.datamodule.tokenizer.encode(CAPTION_PROMPT)]
-    end, family.eos_id = family.eos_id, -1  # No token ends the text: every trial generates the same number.
-    times: list[float] = []
-    try:
-        with inference(settings.trainer, family.device):
-            for _ in range(plan.warmup + max(1, plan.repeats)):
-                times.append(seconds(lambda: family.generate(family.see(images), prompt, plan.tokens), family.device))
-    finally:
-        family.eos_id = end
-    return statistics.median(times[plan.warmup :])
+    split = opened.datamodule.split(VALIDATION)
+    images, sizes = split.images([0]).to(family.device), split.sizes([0]).to(family.device)
+    texts = Texts.of(opened.datamodule, split, settings.evaluation.max_answer_tokens)
+    with inference(settings.trainer, family.device):
+        return seconds_of_task(family, task_of(settings.tuning.metric), images, sizes, texts, settings.latency)

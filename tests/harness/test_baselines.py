@@ -7,6 +7,7 @@ import pytest
 
 from mmbench.config.data import DataSettings, ScenesSettings, SourceSettings
 from mmbench.config.settings import Settings
+from mmbench.config.training import EvaluationSettings
 from mmbench.data.datamodule import MultimodalDataModule
 from mmbench.data.example import Question
 from mmbench.harness.baselines import chance, evaluate_baseline, majority
@@ -26,24 +27,26 @@ def datamodule(tmp_path_factory: pytest.TempPathFactory) -> MultimodalDataModule
 def test_chance_draws_training_answers_by_seed(datamodule: MultimodalDataModule) -> None:
     question = Question("q", "is there a red circle?", ["yes"] * 10, "existence")
     one, same, other = (chance(datamodule, seed) for seed in (0, 0, 1))
-    said = [one(question) for _ in range(50)]
-    assert said == [same(question) for _ in range(50)]
-    assert said != [other(question) for _ in range(50)]
+    said = [one.say(question) for _ in range(50)]
+    assert said == [same.say(question) for _ in range(50)]
+    assert said != [other.say(question) for _ in range(50)]
     captions, questions = datamodule.train_texts()
     assert set(said) <= {answer for q in questions for answer in q.answers}
-    assert one(None) in captions
+    assert one.say(None) in captions
 
 
 def test_majority_is_the_most_frequent_answer_of_the_kind(datamodule: MultimodalDataModule) -> None:
     _, questions = datamodule.train_texts()
-    say = majority(datamodule)
+    say = majority(datamodule).say
     for kind in {q.kind for q in questions}:
         counts = Counter(answer for q in questions if q.kind == kind for answer in q.answers)
         assert counts[say(Question("q", "?", ["x"], kind))] == max(counts.values())
 
 
 def test_baselines_are_scored_on_every_example(datamodule: MultimodalDataModule) -> None:
-    result = evaluate_baseline(majority(datamodule), datamodule, "test", system="majority", seed=0)
+    result = evaluate_baseline(
+        majority(datamodule), datamodule, "test", EvaluationSettings(), system="majority", seed=0
+    )
     split = datamodule.split("test")
     counts = result.scores.groupby("metric").size()
     assert counts["vqa_accuracy"] == sum(len(e.questions) for e in split.examples)
