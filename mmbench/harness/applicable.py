@@ -50,7 +50,7 @@ class Ability:
         can: set[Measure] = {task for task in family.tasks if task != "rerank"}
         if "retrieve" in family.tasks:
             can.add("zero_shot")
-            if {"rerank", "match"} & family.tasks:
+            if "rerank" in family.tasks:
                 can.add("rerank")
         if "answer" in family.tasks and family.see_nothing is not Family.see_nothing:
             can.add("without_image")

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mmbench.data.prompts import CAPTION_PROMPT, continuation
+from mmbench.families.family import Family
 from mmbench.harness.scorer import Scorer
 from mmbench.harness.tables import captions_of
 from mmbench.metrics import RetrievalScores, first_candidates, reranked_ranks
@@ -24,8 +25,8 @@ def reranked(scorer: Scorer, num_candidates: int, progress: Progress) -> Retriev
 
     Images are ordered by log p(caption | image). Captions are ordered by log p(caption | image) - log p(caption), where
     the last is read with the image withheld: by itself the likelihood would favour short and common captions whatever
-    the image (Lin et al. 2024, arXiv 2306.01879). Families that give no likelihood but tell whether a caption belongs
-    to an image are asked that instead (ALBEF, arXiv 2107.07651).
+    the image (Lin et al. 2024, arXiv 2306.01879). A family without likelihoods is asked whether the caption belongs to
+    the image instead (ALBEF, arXiv 2107.07651).
     """
     captions = captions_of(scorer.split)
     owner = np.array([index for index, _, _ in captions], dtype=np.int64)
@@ -85,7 +86,7 @@ def _prior(scorer: Scorer) -> NDArray[np.float64]:
 
 
 def _by_likelihood(scorer: Scorer) -> bool:
-    return "rerank" in scorer.family.tasks
+    return type(scorer.family).log_likelihood is not Family.log_likelihood
 
 
 def _prompt(scorer: Scorer) -> list[int]:
