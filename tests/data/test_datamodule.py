@@ -53,6 +53,29 @@ def test_the_frequent_answers_are_those_of_training(own_settings: Settings, tmp_
     assert (other.split("test").sizes([0, 3]) == 8).all() and other.train_batch(0, 0, 8).totals.classified > 0
 
 
+def test_sizes_go_with_their_pictures(own_settings: Settings, tmp_path: Path) -> None:
+    own_settings.image_size, own_settings.data.layout = 32, "native"
+    scenes = ScenesSettings(train=12, validation=4, test=6, composition=2, aspects=[0.5, 1.0, 2.0])
+    own_settings.data.sources.append(SourceSettings(scenes=scenes))
+    datamodule = ready(own_settings, tmp_path / "cache")
+    datamodule.keep(tmp_path / "kept")
+    other = MultimodalDataModule(own_settings, tmp_path / "cache", 0)
+    assert other.take_up(tmp_path / "kept")
+    for module in (datamodule, other):
+        batch, split = module.train_batch(1, 2, 5), module.split("test")
+        seen = [(batch.images, batch.sizes), (split.images(range(12)), split.sizes(torch.arange(12)))]
+        for images, sizes in seen:
+            for image, (height, width) in zip(images, sizes.tolist(), strict=True):
+                assert image[:, :height, :width].any(dim=0).all()
+                assert not image[:, height:].any() and not image[:, :, width:].any()
+        assert {tuple(size) for size in split.sizes(range(12)).tolist()} == {(12, 20), (32, 16), (32, 32), (16, 32)}
+    assert datamodule.with_mode("text").train_batch(0, 0, 8).sizes.shape == (0, 2)
+    black = MultimodalDataModule(own_settings, tmp_path, 0, decode=False)
+    black.prepare_data()
+    black.setup()
+    assert torch.equal(black.train_batch(0, 0, 8).sizes, datamodule.train_batch(0, 0, 8).sizes)
+
+
 def test_training_is_a_function_of_seed_and_step(own_settings: Settings, tmp_path: Path) -> None:
     first, again = (ready(own_settings, tmp_path / "cache") for _ in range(2))
     late = [again.train_batch(step, 0, 8) for step in (5, 2)]
