@@ -12,7 +12,21 @@ from types import ModuleType
 from jsonargparse import Namespace
 
 import mmbench
-from mmbench.cli import claims, compare, dashboard, data, evaluate, list_presets, plan, report, score, sweep, train
+from mmbench.cli import (
+    claims,
+    compare,
+    dashboard,
+    data,
+    evaluate,
+    export_checkpoint,
+    import_checkpoint,
+    list_presets,
+    plan,
+    report,
+    score,
+    sweep,
+    train,
+)
 from mmbench.cli.parser import CommandParser
 from mmbench.config.errors import UserError
 
@@ -25,6 +39,8 @@ _COMMANDS: dict[str, ModuleType] = {
     "evaluate": evaluate,
     "score": score,
     "report": report,
+    "import": import_checkpoint,
+    "export": export_checkpoint,
     "dashboard": dashboard,
     "data": data,
     "list": list_presets,

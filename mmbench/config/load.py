@@ -142,16 +142,28 @@ def _system_trees(systems: list[str]) -> dict[str, Any]:
 def system_tree(path: Path) -> dict[str, Any]:
     """What a system's file gives; of a file that is another name of a preset, what the preset's gives.
 
+    Files that it names with ``./`` lie beside it.
+
     Raises:
         UserError: an unknown key, a wrong type, or another name that gives more than the name.
     """
     tree: dict[str, Any] = checked(read_yaml(path), SystemSettings, "", shown(path))
     if not tree.get("same_as"):
+        if "weights" in tree:
+            tree["weights"] = _beside(path, tree["weights"])
+        for part in ("encoder", "language_model"):
+            for key in ("weights", "config"):
+                if isinstance(tree.get(part, {}).get(key), str):
+                    tree[part][key] = _beside(path, tree[part][key])
         return tree
     if len(tree) > 1:
         more = ", ".join(key for key in tree if key != "same_as")
         raise UserError(f"{shown(path)} is another name of '{tree['same_as']}', but gives {more} too: leave that out")
     return system_tree(find_preset("systems", tree["same_as"]))
+
+
+def _beside(path: Path, name: str) -> str:
+    return str(path.resolve().parent / name) if name.startswith("./") else name
 
 
 def _name_and_preset(text: str) -> tuple[str, str]:

@@ -27,6 +27,9 @@ SYSTEM, SCALE, WEIGHTS, DECODER, KEPT = (
 """The files of an imported folder: the system and the settings it needs around it, its weights, its language model's
 configuration, and the checkpoint's tensors that the system does without."""
 
+FILES = ("*.json", "*.jinja", "model*.safetensors")
+"""What is fetched of a repository, as patterns."""
+
 _TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")
 _ALSO = ("preprocessor_config.json", "processor_config.json", "generation_config.json", "chat_template.json")
 
