@@ -61,7 +61,8 @@ class SelfAttention(nn.Module):
             q, k = self.query_norm(q_k[:, :, : self.num_heads]), self.key_norm(q_k[:, :, self.num_heads :])
             if rotation is not None:
                 q, k = rotate(q, rotation), rotate(k, rotation)
-            q, k = q.transpose(1, 2), k.transpose(1, 2)
+            # Under autocast norms give float32, and keys would be kept in that.
+            q, k = q.transpose(1, 2).to(v.dtype), k.transpose(1, 2).to(v.dtype)
         else:
             rotated = (q_k if rotation is None else rotate(q_k, rotation)).transpose(1, 2)  # [B, H + Hkv, L, Dh]
             q, k = rotated[:, : self.num_heads], rotated[:, self.num_heads :]
