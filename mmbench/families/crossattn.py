@@ -5,105 +5,82 @@ Flamingo, arXiv 2204.14198.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, cast
+from typing import ClassVar
 
 from torch import Tensor, nn
 
-from mmbench.config.errors import UserError
 from mmbench.families.family import SharedParts
 from mmbench.families.seeing_decoder import SeeingDecoder
 from mmbench.families.sight import Sight
 from mmbench.families.trunk import Between
-from mmbench.nn.cross_attention import GatedCrossAttention
+from mmbench.families.vision.connecting import ConnectorOptions, connector_for, size_step
+from mmbench.families.vision.gated import (
+    GatedOptions,
+    attend_between,
+    gated_layers,
+    gates_of,
+    keys_values,
+    reach_of,
+)
+from mmbench.families.vision.layout import Layout, LayoutOptions
+from mmbench.families.vision.look import LookOptions, look, prepared
+from mmbench.families.vision.rows import in_rows
 
 
 class CrossAttn(SeeingDecoder):
-    """encoder -> keys and values, once an image; text queries them before every k-th block, gates start at 0."""
+    """views -> encoder (-> connector) -> keys and values, once an image; text queries them before every k-th block."""
 
     matched_width: ClassVar[str] = "feed_forward_width"
 
     @dataclass
-    class Config:
+    class Config(GatedOptions, ConnectorOptions, LookOptions):
         """Settings of a cross-attention system."""
 
-        every: int = 2
-        """A gated layer stands before every so many blocks, the first included."""
-        feed_forward: bool = True
-        """Whether a gated layer has a feed-forward of its own, as in Flamingo."""
-        feed_forward_width: int | None = None
-        """Inner width of that feed-forward; the decoder's if not given."""
+        connector: str = "none"
+        """What stands between encoder and gated layers: a kind of connector, its import path, or ``none``."""
+        context_width: int | None = None
+        """Width of the tokens that a connector makes; the language model's if not given."""
+        tile_tags: bool = False
+        """Whether a learned embedding for each tile stands in the text and looks at that tile alone (NVLM-X)."""
 
     def __init__(self, config: Config, shared: SharedParts, objective_weights: Mapping[str, float]) -> None:
         super().__init__(shared, objective_weights)
-        self.cross_attention = gated_layers(shared, config.every, config.feed_forward, config.feed_forward_width)
+        self.config = config
+        self.encoder = prepared(shared.encoder, config, shared.image_size)
+        decoder = shared.decoder.config
+        width = decoder.width if config.context_width is None else config.context_width
+        side = config.side(shared.image_size)
+        self.connector, _ = connector_for(config, config, self.encoder, width, side)
+        tags = LayoutOptions(tile_tags=config.tile_tags)
+        self.layout = Layout(tags, decoder, config.num_tags, None)
+        self.cross_attention = gated_layers(config, decoder, self.connector.out_dim)
+
+    @property
+    def size_step(self) -> int:
+        """Views, and what the connector joins of them, divide into patches."""
+        return size_step(self.config, self.encoder, self.connector)
 
     def see(self, images: Tensor, sizes: Tensor | None = None) -> Sight:
-        """No token enters the context; each gated layer gets its keys and values."""
-        return Sight(contexts=look(self.cross_attention, self.encoder(self.encoder.normalise(images))))
+        """Each gated layer gets its keys and values; nothing but the tags of tiles enters the context."""
+        looks = [one.through(self.connector) for one in look(self.encoder, images, sizes, self.config)]
+        context = in_rows([one.tokens for one in looks], [one.images for one in looks], len(images))
+        sight = Sight(contexts=keys_values(self.cross_attention, context.values), context_mask=context.mask)
+        if self.config.tile_tags:
+            tags = self.layout([one.without_tokens(self.decoder.config.width) for one in looks], len(images))
+            sight.prefix, sight.prefix_mask = tags.values, tags.mask
+            sight.prefix_reach = reach_of(tags.columns[0], context, looks[0].images, tags.values.shape[1])
+        return sight
 
     def between(self, sight: Sight, sees_image: Tensor, num_prefix: int) -> Between | None:
         """The gated layer before a block, where it has one."""
-        return attend_between(self.cross_attention, sight, sees_image)
+        return attend_between(self.cross_attention, sight, sees_image, num_prefix)
 
     def parts(self) -> dict[str, nn.Module]:
-        """The common parts, the gated layers and, since a gate is one number for a whole layer, the gates alone."""
-        return {**super().parts(), "cross_attention": self.cross_attention, "gates": gates_of(self.cross_attention)}
+        """The common parts, the connector and tags if there are any, the gated layers, and the gates alone.
 
-
-def gated_layers(
-    shared: SharedParts, every: int, feed_forward: bool, feed_forward_width: int | None = None
-) -> nn.ModuleDict:
-    """Block index -> the gated layer before it.
-
-    Raises:
-        UserError: ``every`` is no number of blocks, or the feed-forward has no such width.
-    """
-    decoder = shared.decoder.config
-    if not 1 <= every <= decoder.depth:
-        raise UserError(f"option 'every' is {every}; it must be from 1 to the decoder's depth, {decoder.depth}")
-    if feed_forward_width is not None and not feed_forward:
-        raise UserError(
-            f"option 'feed_forward_width' is {feed_forward_width}, but the gated layers have no feed-forward: "
-            "leave the option out, or give feed_forward: true"
-        )
-    inner = decoder.feed_forward_width if feed_forward_width is None else feed_forward_width
-    if inner < 1:
-        raise UserError(f"option 'feed_forward_width' is {inner}; it must be at least 1")
-    return nn.ModuleDict(
-        {
-            str(block): GatedCrossAttention(
-                decoder.width, decoder.num_heads, decoder.num_kv_heads, shared.encoder.dim, inner, feed_forward
-            )
-            for block in range(0, decoder.depth, every)
-        }
-    )
-
-
-def gates_of(layers: nn.ModuleDict) -> nn.ParameterList:
-    """The gates of all gated layers."""
-    gated = [layer for layer in layers.values() if isinstance(layer, GatedCrossAttention)]
-    return nn.ParameterList(gate for layer in gated for gate in layer.gates())
-
-
-def look(layers: nn.ModuleDict, image_tokens: Tensor) -> dict[int, tuple[Tensor, Tensor]]:
-    """Keys and values of ``image_tokens [B, N, D_enc]`` for each gated layer."""
-    return {int(block): _layer(layers, block).keys_values(image_tokens) for block in layers}
-
-
-def attend_between(layers: nn.ModuleDict, sight: Sight, sees_image: Tensor) -> Between | None:
-    """What happens before each block: its gated layer, if it has one and there is an image."""
-    contexts = sight.contexts
-    if contexts is None:
-        return None
-
-    def before_block(block: int, hidden: Tensor) -> Tensor:
-        if block not in contexts:
-            return hidden
-        seen: Tensor = _layer(layers, str(block))(hidden, contexts[block], sees_image)
-        return seen
-
-    return before_block
-
-
-def _layer(layers: nn.ModuleDict, block: str) -> GatedCrossAttention:
-    return cast(GatedCrossAttention, layers[block])
+        A gate is one number for a whole layer, which wants a learning rate of its own.
+        """
+        added = nn.ModuleList([self.connector, self.layout])
+        connector = {"connector": added} if list(added.parameters()) else {}
+        gates = gates_of(self.cross_attention)
+        return {**super().parts(), **connector, "cross_attention": self.cross_attention, "gates": gates}

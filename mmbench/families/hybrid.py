@@ -4,87 +4,95 @@ NVLM-H, arXiv 2409.11402.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from mmbench.config.errors import UserError
-from mmbench.families.crossattn import attend_between, gated_layers, gates_of, look
 from mmbench.families.family import SharedParts
 from mmbench.families.seeing_decoder import SeeingDecoder
 from mmbench.families.sight import Sight
 from mmbench.families.trunk import Between
-from mmbench.nn.connectors import build_connector
+from mmbench.families.vision.connecting import ConnectorOptions, connector_for, size_step
+from mmbench.families.vision.gated import GatedOptions, attend_between, gated_layers, gates_of, keys_values, reach_of
+from mmbench.families.vision.layout import Layout, LayoutOptions
+from mmbench.families.vision.look import LookOptions, joined_dim, look, look_at_thumbnails, prepared
+from mmbench.families.vision.rows import in_rows
+from mmbench.families.vision.views import check_side
 
 
 class Hybrid(SeeingDecoder):
-    """thumbnail -> connector -> decoder context, as in unified; full image -> gated layers, as in crossattn."""
+    """thumbnail -> connector -> decoder context, as in unified; image or tiles -> gated layers, as in crossattn."""
 
     matched_width: ClassVar[str] = "feed_forward_width"
 
     @dataclass
-    class Config:
-        """Settings of a hybrid system."""
-
-        connector: str = "mlp"
-        """``linear`` or ``mlp``: how the thumbnail's tokens become decoder embeddings."""
-        thumbnail_factor: int = 2
-        """The thumbnail's side is the image's, divided by this."""
-        every: int = 2
-        """A gated layer stands before every so many blocks, the first included."""
-        feed_forward: bool = True
-        """Whether a gated layer has a feed-forward of its own."""
-        connector_width: int | None = None
-        """Inner width of an ``mlp`` connector; the decoder's width if not given."""
-        feed_forward_width: int | None = None
-        """Inner width of the gated layers' feed-forward; the decoder's if not given."""
+    class Config(GatedOptions, LayoutOptions, ConnectorOptions, LookOptions):
+        """Settings of a hybrid system; the connector and the layout are the thumbnail's."""
 
     def __init__(self, config: Config, shared: SharedParts, objective_weights: Mapping[str, float]) -> None:
         super().__init__(shared, objective_weights)
-        if config.thumbnail_factor < 2:
-            raise UserError(
-                f"option 'thumbnail_factor' is {config.thumbnail_factor}; a thumbnail is smaller: give 2 or more"
-            )
-        self.thumbnail_factor = config.thumbnail_factor
-        self.connector = build_connector(
-            config.connector, shared.encoder.dim, shared.decoder.config.width, connector_width=config.connector_width
-        )
-        self.cross_attention = gated_layers(shared, config.every, config.feed_forward, config.feed_forward_width)
+        _check(config, shared.encoder.patch_size, shared.image_size)
+        self.encoder = prepared(shared.encoder, config, shared.image_size)
+        # The thumbnail comes in another way than what is looked at in detail.
+        self.detail = replace(config, thumbnail="none") if config.views == "tiles" else config
+        self.config = config
+        decoder = shared.decoder.config
+        side = shared.image_size // config.thumbnail_factor
+        self.connector, grid = connector_for(config, config, self.encoder, decoder.width, side)
+        self.layout = Layout(config, decoder, config.num_tags, grid)
+        self.cross_attention = gated_layers(config, decoder, joined_dim(self.encoder, config))
 
     @property
     def size_step(self) -> int:
-        """Image and thumbnail both divide into patches."""
-        return self.encoder.patch_size * self.thumbnail_factor
+        """Image and thumbnail both divide into patches, and the thumbnail into what the connector joins."""
+        return size_step(replace(self.config, views="tiles"), self.encoder, self.connector)
 
     def see(self, images: Tensor, sizes: Tensor | None = None) -> Sight:
-        """The encoder looks twice: at the thumbnail, and at the image as it is.
+        """The encoder looks twice: at the thumbnail, and at the image as it is or tile by tile.
 
         Raises:
             UserError: the thumbnail would not divide into the encoder's patches.
         """
-        side, factor, patch = images.shape[-1], self.thumbnail_factor, self.encoder.patch_size
-        if side % (factor * patch):
-            raise UserError(
-                f"option 'thumbnail_factor' is {factor}, but the thumbnail of an image of {side} pixels would then not "
-                f"divide into patches of {patch}: make image_size a multiple of {factor * patch}, or change the option"
-            )
-        pixels = self.encoder.normalise(images)
-        thumbnail = F.interpolate(pixels, size=(side // factor, side // factor), mode="area")
-        rows = side // factor // patch
-        prefix = self.connector(self.encoder(thumbnail), (rows, rows))
-        return Sight(prefix, contexts=look(self.cross_attention, self.encoder(pixels)))
+        detail = look(self.encoder, images, sizes, self.detail)[0]
+        thumbnail = look_at_thumbnails(self.encoder, images, sizes, self.config).through(self.connector)
+        tags = [detail.without_tokens(self.decoder.config.width)] if self.config.tile_tags else []
+        shown = [thumbnail, *tags] if self.config.thumbnail == "first" else [*tags, thumbnail]
+        row = self.layout(shown, len(images))
+        context = in_rows([detail.tokens], [detail.images], len(images))
+        sight = self.layout.sight(row, shown)
+        sight.contexts, sight.context_mask = keys_values(self.cross_attention, context.values), context.mask
+        for tag in tags:
+            places = row.columns[shown.index(tag)]
+            sight.prefix_reach = reach_of(places, context, detail.images, row.values.shape[1])
+        return sight
 
     def between(self, sight: Sight, sees_image: Tensor, num_prefix: int) -> Between | None:
         """The gated layer before a block, where it has one."""
-        return attend_between(self.cross_attention, sight, sees_image)
+        return attend_between(self.cross_attention, sight, sees_image, num_prefix)
 
     def parts(self) -> dict[str, nn.Module]:
-        """The common parts, the connector, the gated layers, and the gates alone."""
+        """The common parts, the connector with all that stands among its tokens, the gated layers, the gates alone."""
         return {
             **super().parts(),
-            "connector": self.connector,
+            "connector": nn.ModuleList([self.connector, self.layout]),
             "cross_attention": self.cross_attention,
             "gates": gates_of(self.cross_attention),
         }
+
+
+def _check(config: Hybrid.Config, patch_size: int, image_size: int) -> None:
+    if config.views == "native":
+        raise UserError("option 'views' is 'native', but a hybrid system has a thumbnail: give views: square or tiles")
+    if config.views == "tiles" and config.thumbnail == "none":
+        raise UserError(
+            "option 'thumbnail' is 'none', but in a hybrid system the thumbnail is what the self-attention reads: give "
+            "thumbnail: first or last, or family: crossattn"
+        )
+    if config.views == "square" and config.thumbnail_factor < 2:
+        raise UserError(
+            f"option 'thumbnail_factor' is {config.thumbnail_factor}; a thumbnail is smaller: give 2 or more"
+        )
+    if image_size:
+        check_side(image_size, config.thumbnail_factor, patch_size)

@@ -43,7 +43,8 @@ class Unified(SeeingDecoder):
         self.config = config
         self.encoder = prepared(_encoder(config, shared.encoder), config, shared.image_size)
         decoder = shared.decoder.config
-        self.connector, grid = connector_for(config, config, self.encoder, decoder.width, shared.image_size)
+        side = config.side(shared.image_size)
+        self.connector, grid = connector_for(config, config, self.encoder, decoder.width, side)
         self.layout = Layout(config, decoder, config.num_tags, grid)
         outside = [token for token in config.lead if not 0 <= token < decoder.vocab_size]
         if outside:
@@ -58,8 +59,7 @@ class Unified(SeeingDecoder):
         """Every token that the connector makes of a view becomes one of the decoder's context."""
         looks = [one.through(self.connector) for one in look(self.encoder, images, sizes, self.config)]
         lead = self.decoder.embed(torch.tensor(self.config.lead, device=self.device)) if self.config.lead else None
-        sight: Sight = self.layout(looks, len(images), lead)
-        return sight
+        return self.layout.sight(self.layout(looks, len(images)), looks, lead)
 
     def parts(self) -> dict[str, nn.Module]:
         """The common parts, and the connector with all that stands among its tokens."""

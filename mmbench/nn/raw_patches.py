@@ -1,4 +1,4 @@
-"""No encoder: an image's patches as they are, for systems whose language model reads pixels through one linear layer."""
+"""No encoder: an image's patches as they are, for language models that read pixels through one linear layer."""
 
 from collections.abc import Sequence
 
@@ -21,8 +21,9 @@ class RawPatches(ImageEncoder):
 
     def forward(self, images: Tensor) -> Tensor:
         """``[B, 3, H, W]`` to ``[B, N, dim]``, row by row."""
-        side = self.patch_size
-        patches = images.unflatten(3, (-1, side)).unflatten(2, (-1, side))  # [B, 3, rows, side, columns, side]
+        batch, side = len(images), self.patch_size
+        rows, columns = images.shape[2] // side, images.shape[3] // side
+        patches = images.reshape(batch, 3, rows, side, columns, side)
         return patches.permute(0, 2, 4, 3, 5, 1).flatten(3).flatten(1, 2)
 
     def forward_packed(self, images: Tensor, sizes: Tensor, layer: int | None = None) -> Packed:

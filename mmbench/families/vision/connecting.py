@@ -3,8 +3,11 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from torch import Tensor
+
 from mmbench.config.errors import UserError
-from mmbench.families.vision.look import LookOptions, joined_dim, merge_of, patch_grid, token_grid
+from mmbench.families.vision.look import LookOptions, joined_dim, merge_of, token_grid
+from mmbench.families.vision.options import refuse_unused
 from mmbench.nn.connectors import Connector, Grid, build_connector
 from mmbench.nn.image_encoder import ImageEncoder
 
@@ -23,33 +26,46 @@ class ConnectorOptions:
 
 
 def connector_for(
-    options: ConnectorOptions, views: LookOptions, encoder: ImageEncoder, width: int, image_size: int
+    options: ConnectorOptions, views: LookOptions, encoder: ImageEncoder, width: int, side: int
 ) -> tuple[Connector, Grid | None]:
     """The connector, and the grid in which the tokens of a view lie; None where they lie in none.
 
     Args:
-        options: which connector.
-        views: of which views and layers.
+        options: which connector; ``none`` passes the encoder's tokens on.
+        views: which layers of which views the tokens are.
         encoder: gives the tokens.
         width: of the tokens that it shall make.
-        image_size: side of the square that images are given in; 0: not known.
+        side: of a view in pixels; 0 where views differ in theirs, or it is not known.
 
     Raises:
         UserError: there is no such connector, or it does not take such tokens.
     """
-    grid = patch_grid(encoder, views, image_size)
-    connector = build_connector(
-        options.connector, joined_dim(encoder, views), width, grid, options.connector_options, options.connector_width
-    )
-    if connector.out_dim != width:
+    in_dim = joined_dim(encoder, views)
+    grid = (side // encoder.patch_size, side // encoder.patch_size) if side else None
+    connector: Connector
+    if options.connector == "none":
+        refuse_unused(options, ("connector_width", "connector_options"), "there is no connector", "a connector")
+        connector = NoConnector(NoConnector.Config(), in_dim, in_dim, grid)
+    else:
+        own = options.connector_options
+        connector = build_connector(options.connector, in_dim, width, grid, own, options.connector_width)
+    if connector.out_dim != width and options.connector != "none":
         raise UserError(
-            f"connector '{options.connector}' makes tokens of width {connector.out_dim}, but the language model's is "
-            f"{width}: a connector has to give the width that it was asked for"
+            f"connector '{options.connector}' makes tokens of width {connector.out_dim}, but {width} are asked for: "
+            "a connector has to pass its argument out_dim on, and give tokens of that width"
         )
     if views.views == "native":
         _check_native(options, encoder, connector)
     merge = merge_of(encoder)
     return connector, token_grid(connector, grid or (12 * merge, 12 * merge))
+
+
+class NoConnector(Connector):
+    """The encoder's tokens, as they are."""
+
+    def forward(self, tokens: Tensor, grid: Grid) -> Tensor:
+        """``[B, N, in_dim]`` to the same."""
+        return tokens
 
 
 def size_step(views: LookOptions, encoder: ImageEncoder, connector: Connector) -> int:

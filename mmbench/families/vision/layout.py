@@ -1,4 +1,4 @@
-"""How image tokens stand in the language model's context: tags before tiles, breaks after rows, positions in the plane."""
+"""How image tokens stand in the context: tags before tiles, breaks after rows, positions in the plane."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -62,17 +62,19 @@ class Layout(nn.Module):
         self.row_positions = embeddings(rows, width) if rows else None
         self.column_positions = embeddings(columns, width) if columns else None
 
-    def forward(self, looks: Sequence[Look], num_images: int, lead: Tensor | None = None) -> Sight:
+    def forward(self, looks: Sequence[Look], num_images: int) -> Row:
+        """The connected tokens of B images with all that stands among them, and where those of each view stand."""
+        return in_rows([self._dressed(one) for one in looks], [one.images for one in looks], num_images)
+
+    def sight(self, row: Row, looks: Sequence[Look], lead: Tensor | None = None) -> Sight:
         """The prefix of B images.
 
         Args:
-            looks: connected views.
-            num_images: ``B``.
+            row: as `forward` made it.
+            looks: of which it was made.
             lead: ``[N, D]`` embeddings that stand before each image.
         """
-        images = [one.images for one in looks]
-        row = in_rows([self._dressed(one) for one in looks], images, num_images)
-        num_lead = 0 if lead is None else len(lead)
+        num_lead, num_images = 0 if lead is None else len(lead), len(row.values)
         prefix, mask = row.values, row.mask
         if lead is not None:
             prefix = torch.cat([lead.to(prefix.dtype).expand(num_images, -1, -1), prefix], dim=1)
@@ -105,18 +107,13 @@ class Layout(nn.Module):
         if self.image_end is not None:
             ends = torch.cat([ends[1:], self.image_end])
         ends = ends[:, None].to(tokens.dtype).expand(len(tokens), -1, -1, -1)  # [V, rows, 1, D]
-        return torch.cat([tokens.unflatten(1, (rows, columns)), ends], dim=2).flatten(1, 2)
+        in_rows_of_patches = tokens.view(len(tokens), rows, columns, -1)
+        return torch.cat([in_rows_of_patches, ends], dim=2).flatten(1, 2)
 
 
 def embeddings(num: int, width: int) -> nn.Parameter:
     """Learned ``[num, width]``, about as large as token embeddings."""
     return nn.Parameter(torch.randn(num, width) * 0.02)
-
-
-def tag_row(tags: Tensor, looks: Sequence[Look], num_images: int) -> Row:
-    """The tags ``[num, D]`` of the images' views alone, in their order."""
-    pieces = [tags[torch.tensor(one.tags, device=tags.device)][:, None] for one in looks]
-    return in_rows(pieces, [one.images for one in looks], num_images)
 
 
 def _check(options: LayoutOptions, three_positions: bool, num_tags: int, grid: Grid | None) -> None:
@@ -128,8 +125,8 @@ def _check(options: LayoutOptions, three_positions: bool, num_tags: int, grid: G
     if three_positions and (num_tags or grid is None or options.row_breaks != "none"):
         raise UserError(
             "the language model has mrope_sections, but image tokens have a position in height and width only where an "
-            "image is one raster of tokens: leave mrope_sections out, or give views: native or square, row_breaks: none "
-            "and a connector that keeps rows and columns"
+            "image is one raster of tokens: leave mrope_sections out, or give views: native or square, "
+            "row_breaks: none and a connector that keeps rows and columns"
         )
 
 

@@ -14,6 +14,7 @@ from mmbench.families.vision.views import ViewOptions, Views, check_views, squar
 from mmbench.nn.connectors import Connector, Grid
 from mmbench.nn.image_encoder import ImageEncoder
 from mmbench.nn.native_encoder import Packed
+from mmbench.nn.tiles import tile
 
 
 @dataclass
@@ -31,8 +32,14 @@ class LookOptions(ViewOptions):
         """How many tiles, the thumbnail included, an image can have; 0 where there are no tiles."""
         return self.max_tiles + 1 if self.views == "tiles" else 0
 
+    def side(self, image_size: int) -> int:
+        """The side of a view in pixels, of images with a side of so many; 0 where views differ in theirs."""
+        if self.views == "native":
+            return 0
+        return image_size // self.thumbnail_factor if self.views == "tiles" else image_size
 
-@dataclass
+
+@dataclass(eq=False)
 class Look:
     """The tokens of V pictures of one size, each a view of one of the batch's images."""
 
@@ -49,6 +56,10 @@ class Look:
         """The same views, as a connector makes them of the encoder's tokens."""
         assert self.grid is not None, "patches lie in a grid"
         return replace(self, tokens=connector(self.tokens, self.grid), grid=token_grid(connector, self.grid))
+
+    def without_tokens(self, width: int) -> "Look":
+        """The same views with none of their tokens, which come in another way: ``[V, 0, width]``."""
+        return replace(self, tokens=self.tokens.new_zeros(len(self.images), 0, width), grid=None)
 
 
 class _AnyResolution(Protocol):
@@ -78,6 +89,8 @@ def look(encoder: ImageEncoder, images: Tensor, sizes: Tensor | None, options: L
     pixels = encoder.normalise(images)
     if options.views == "native":
         return _native(encoder, pixels, sizes, options)
+    if options.views == "tiles" and hasattr(encoder, "forward_tiles"):
+        return [_together(cast(_OfTiles, encoder), pixels, sizes, options)]
     if options.views == "tiles":
         return [_encoded(encoder, tile_views(pixels, sizes, options, encoder.patch_size), options)]
     return [_encoded(encoder, square_views(pixels, sizes), options)]
@@ -99,13 +112,20 @@ def prepared(encoder: ImageEncoder, options: LookOptions, image_size: int) -> Im
     if options.views == "native":
         if not hasattr(encoder, "forward_packed"):
             raise UserError(
-                "option 'views' is 'native', but the encoder is made for images of one size: give the system an encoder "
-                "of its own, `encoder: {library: native, name: pixtral}`, or views: square"
+                "option 'views' is 'native', but the encoder is made for images of one size: give the system an "
+                "encoder of its own, `encoder: {library: native, name: pixtral}`, or views: square"
             )
         if len(options.layers) > 1 or options.with_last:
             raise UserError(
-                f"option 'layers' is {options.layers}, but of native views one layer is read: give one, or views: square"
+                f"option 'layers' is {options.layers}, but of native views one layer is read: give one, or "
+                "views: square"
             )
+    reads_together = options.views == "tiles" and hasattr(encoder, "forward_tiles")
+    if reads_together and (options.thumbnail != "none" or options.tile_overlap or options.layers):
+        raise UserError(
+            "the encoder reads all tiles of an image together, joins layers by itself, and takes no thumbnail and no "
+            "overlap: give thumbnail: none, and leave tile_overlap and layers out"
+        )
     if not options.layers:
         refuse_unused(options, ("with_last",), "no layers are joined to it", "layers")
         return encoder
@@ -126,14 +146,6 @@ def prepared(encoder: ImageEncoder, options: LookOptions, image_size: int) -> Im
 def joined_dim(encoder: ImageEncoder, options: LookOptions) -> int:
     """Width of the tokens of a `Look`."""
     return encoder.dim * (len(options.layers) + options.with_last if options.layers else 1)
-
-
-def patch_grid(encoder: ImageEncoder, options: LookOptions, image_size: int) -> Grid | None:
-    """Rows and columns of patches of each view, where all have the same; None where not."""
-    if not image_size or options.views == "native":
-        return None
-    across = image_size // (options.thumbnail_factor if options.views == "tiles" else 1) // encoder.patch_size
-    return across, across
 
 
 def token_grid(connector: Connector, grid: Grid) -> Grid | None:
@@ -165,6 +177,17 @@ def _encoded(encoder: ImageEncoder, views: Views, options: LookOptions) -> Look:
     return Look(tokens, grid, views.images, views.tags)
 
 
+def _together(encoder: _OfTiles, pixels: Tensor, sizes: Tensor | None, options: LookOptions) -> Look:
+    """All tiles of an image, as an encoder reads them that lets them attend to one another.
+
+    A tile's class token is kept, before its patches: the tokens are given as one line.
+    """
+    cut = tile(pixels, sizes, options.side(pixels.shape[-1]), options.max_tiles)
+    tokens = encoder.forward_tiles(cut.tiles, cut.mask, cut.grids)[cut.mask]
+    places = cut.mask.nonzero().tolist()
+    return Look(tokens, (1, tokens.shape[1]), [image for image, _ in places], [tag for _, tag in places])
+
+
 def merge_of(encoder: ImageEncoder) -> int:
     """The side of the neighbourhoods of patches that the encoder puts together."""
     return int(getattr(getattr(encoder, "config", None), "merge", 1))
@@ -179,7 +202,7 @@ def _native(encoder: ImageEncoder, pixels: Tensor, sizes: Tensor | None, options
     by_grid: dict[Grid, list[int]] = {}
     for image, (rows, columns) in enumerate(packed.grids.tolist()):
         by_grid.setdefault((rows, columns), []).append(image)
-    each = packed.tokens.split(packed.grids.prod(dim=1).tolist())
+    each = torch.split(packed.tokens, packed.grids.prod(dim=1).tolist())
     looks = []
     for grid, images in by_grid.items():
         tokens = _row_by_row(torch.stack([each[image] for image in images]), grid, merge_of(encoder))
@@ -188,8 +211,8 @@ def _native(encoder: ImageEncoder, pixels: Tensor, sizes: Tensor | None, options
 
 
 def _row_by_row(tokens: Tensor, grid: Grid, merge: int) -> Tensor:
-    """``[V, N, D]`` of an encoder that puts the patches of each ``merge x merge`` neighbourhood together, as elsewhere."""
+    """``[V, N, D]`` of an encoder that puts the patches of each ``merge x merge`` neighbourhood together."""
     if merge == 1:
         return tokens
-    together = tokens.unflatten(1, (grid[0] // merge, grid[1] // merge, merge, merge))
+    together = tokens.view(len(tokens), grid[0] // merge, grid[1] // merge, merge, merge, -1)
     return together.transpose(2, 3).flatten(1, 4)

@@ -43,7 +43,7 @@ def in_rows(pieces: Sequence[Tensor], images: Sequence[list[int]], num_images: i
     if min(filled) < longest:
         mask = torch.arange(longest, device=device) < torch.tensor(filled, device=device)[:, None]
     if len(pieces) == 1 and mask is None and images[0] == sorted(images[0]):
-        return Row(pieces[0].unflatten(0, (num_images, -1)).flatten(1, 2), mask, columns)
+        return Row(pieces[0].reshape(num_images, longest, *pieces[0].shape[2:]), mask, columns)
     values = pieces[0].new_zeros(num_images, longest, *pieces[0].shape[2:])
     for piece, owners, column in zip(pieces, images, columns, strict=True):
         values = values.index_put((torch.tensor(owners, device=device)[:, None], column), piece)
