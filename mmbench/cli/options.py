@@ -1,6 +1,7 @@
 """Options that several commands share, and what they mean for the settings."""
 
 import json
+import os
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -50,6 +51,11 @@ def add_settings_options(parser: CommandParser) -> None:
         metavar="KEY=VALUE",
         help="any setting by its dotted key, as in training.learning_rate=1e-3; may be repeated",
     )
+    parser.add_argument(
+        "--offline",
+        action="store_true",
+        help="never use the network: pretrained weights come from local paths or from what was fetched before",
+    )
 
 
 def add_jobs_option(parser: CommandParser, what: str) -> None:
@@ -88,6 +94,8 @@ def settings_of(
     """
     from mmbench.config.load import load_settings
 
+    if arguments.offline:
+        os.environ["HF_HUB_OFFLINE"] = "1"  # read by all that fetches weights, in the processes of the cells too
     given = [text for group in arguments.overrides or [] for text in group]
     return load_settings(
         systems,
