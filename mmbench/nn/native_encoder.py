@@ -213,5 +213,5 @@ def position_buckets(positions: Tensor, grid: Tensor, num: int) -> Tensor:
     a share does into the share before, and weights are used as they are there.
     """
     bounds = torch.arange(1 / num, 1.0, 1 / num, device=positions.device)
-    shares = (positions.float() * (1.0 / grid)).clamp(max=1 - 1e-6)
+    shares = positions.float() * (1.0 / grid)
     return torch.bucketize(shares, bounds, right=True)
