@@ -33,6 +33,8 @@ from mmbench.data.tokenizer import TextTokenizer, load_tokenizer, tokenizer_from
 from mmbench.data.training_texts import training_texts
 
 _FIRST_BROKEN = 3
+_KEPT = f"{__version__}, form 2"
+"""Of a file that `MultimodalDataModule.keep` writes; the form counts what it holds."""
 
 
 class MultimodalDataModule(lightning.LightningDataModule):
@@ -133,7 +135,7 @@ class MultimodalDataModule(lightning.LightningDataModule):
         Pixels stay in their memory maps. The file is for this version of mmbench and this machine alone.
         """
         state = {
-            "version": __version__,
+            "version": _KEPT,
             "dataset": self.dataset,
             "tokenizer": self.tokenizer.to_str(),
             "frequent_answers": self.frequent_answers,
@@ -152,7 +154,7 @@ class MultimodalDataModule(lightning.LightningDataModule):
         if not path.exists():
             return False
         state = pickle.loads(path.read_bytes())
-        if state["version"] != __version__ or not all(Path(file).exists() for file, *_ in state["pixels"].values()):
+        if state["version"] != _KEPT or not all(Path(file).exists() for file, *_ in state["pixels"].values()):
             return False
         self.dataset, self._tables, self.num_left_out = state["dataset"], state["tables"], state["num_left_out"]
         self.tokenizer = tokenizer_from_str(state["tokenizer"])

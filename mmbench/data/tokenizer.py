@@ -1,4 +1,4 @@
-"""The text's tokenizer: a byte-level BPE trained here, or any ``tokenizer.json``."""
+"""The text's tokenizer: a byte-level BPE trained here, or any ``tokenizer.json``, of a folder or of the hub."""
 
 import hashlib
 from collections.abc import Iterable, Sequence
@@ -7,6 +7,8 @@ from pathlib import Path
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from mmbench.config.errors import UserError
+from mmbench.config.hub import checkpoint_folder
+from mmbench.data.chat_template import TEMPLATE_FILES, read_chat_template, render
 
 PAD, BOS, EOS, IMAGE = "<pad>", "<bos>", "<eos>", "<image>"
 SPECIAL_TOKENS = (PAD, BOS, EOS, IMAGE)
@@ -17,6 +19,7 @@ _USUAL_NAMES = {
     "bos": (BOS, "<s>", "[BOS]", "<|begin_of_text|>", "<|startoftext|>", "<|im_start|>", "<|endoftext|>", "[CLS]"),
     "eos": (EOS, "</s>", "[EOS]", "<|end_of_text|>", "<|im_end|>", "<|eot_id|>", "<|endoftext|>", "[SEP]"),
 }
+_FILE = "tokenizer.json"
 _SMALLEST_VOCABULARY = 256 + len(SPECIAL_TOKENS)
 
 
@@ -26,8 +29,10 @@ class TextTokenizer:
     ``eos`` must be in the vocabulary; where it has no ``bos`` or ``pad``, ``eos`` stands in.
     """
 
-    def __init__(self, tokenizer: Tokenizer, source: str = "the tokenizer") -> None:
+    def __init__(self, tokenizer: Tokenizer, source: str = "the tokenizer", chat_template: str | None = None) -> None:
         self._tokenizer = tokenizer
+        self.chat_template = chat_template
+        """How a conversation is written for the model, as a Jinja template; None: it has none."""
         tokenizer.no_padding()
         tokenizer.no_truncation()
         self.vocab_size: int = tokenizer.get_vocab_size(with_added_tokens=True)
@@ -57,6 +62,25 @@ class TextTokenizer:
         """The text of the ids, without special tokens and without white space at its ends."""
         text: str = self._tokenizer.decode([int(i) for i in ids], skip_special_tokens=True)
         return text.strip()
+
+    def chat_prompt(self, user: str, system: str | None = None) -> str:
+        """What is read before the model's turn, after one message of the user.
+
+        Without the begin token, which the models put in front of every prompt themselves.
+
+        Args:
+            user: the message.
+            system: a message of the system before it; None: what the template says by itself.
+
+        Raises:
+            UserError: there is no chat template, or it does not take these messages.
+        """
+        if self.chat_template is None:
+            raise UserError("the tokenizer has no chat template: give the folder of an instruction-tuned model")
+        messages = [{"role": "system", "content": system}] if system is not None else []
+        messages.append({"role": "user", "content": user})
+        bos, eos = self._tokenizer.id_to_token(self.bos_id), self._tokenizer.id_to_token(self.eos_id)
+        return render(self.chat_template, messages, bos, eos).removeprefix(bos)
 
     def to_str(self) -> str:
         """The content of a ``tokenizer.json``."""
@@ -103,22 +127,40 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> TextTokenizer:
     return TextTokenizer(tokenizer)
 
 
-def tokenizer_from_str(content: str) -> TextTokenizer:
-    """The tokenizer whose `TextTokenizer.to_str` this is."""
-    return TextTokenizer(Tokenizer.from_str(content))
+def tokenizer_from_str(content: str, chat_template: str | None = None) -> TextTokenizer:
+    """The tokenizer whose `TextTokenizer.to_str` this is; its chat template stands beside."""
+    return TextTokenizer(Tokenizer.from_str(content), chat_template=chat_template)
 
 
-def load_tokenizer(path: Path) -> TextTokenizer:
-    """Read a ``tokenizer.json``, or the one in a folder.
+def load_tokenizer(path: str | Path, offline: bool = False) -> TextTokenizer:
+    """Read a ``tokenizer.json``: the file, the one in a folder, or that of a name on the Hugging Face hub.
+
+    The chat template is read from the files beside it, if there is one.
+
+    Args:
+        path: for instance ``tokenizer.json``, ``/data/SmolLM2-135M`` or ``HuggingFaceTB/SmolLM2-135M``.
+        offline: never use the network; so does the environment variable ``HF_HUB_OFFLINE``.
 
     Raises:
         UserError: there is no such file, it is no tokenizer, or it lacks an end-of-text token.
     """
-    file = path / "tokenizer.json" if path.is_dir() else path
-    if not file.is_file():
-        raise UserError(f"there is no tokenizer at '{path}'; give the path of a tokenizer.json")
+    file = _tokenizer_file(Path(path).expanduser(), offline)
     try:
         tokenizer = Tokenizer.from_file(str(file))
     except Exception as error:  # the library raises bare Exception for a file it cannot read
         raise UserError(f"'{file}' is not a tokenizer.json of the tokenizers library: {error}") from error
-    return TextTokenizer(tokenizer, f"tokenizer '{file}'")
+    template = read_chat_template(file.parent) if file.name == _FILE else None
+    return TextTokenizer(tokenizer, f"tokenizer '{file}'", template)
+
+
+def _tokenizer_file(path: Path, offline: bool) -> Path:
+    if path.is_file():
+        return path
+    named = not path.is_dir() and not path.is_absolute() and len(path.parts) == 2 and path.suffix != ".json"
+    if named:
+        path = checkpoint_folder(str(path), [_FILE, *TEMPLATE_FILES], "tokenizer.path", offline)
+    if not (path / _FILE).is_file():
+        raise UserError(
+            f"there is no tokenizer at '{path}'; give the path of a {_FILE}, a folder with one, or a name on the hub"
+        )
+    return path / _FILE
