@@ -62,7 +62,8 @@ def render(template: str, messages: Sequence[Mapping[str, str]], bos: str, eos: 
         return environment.from_string(template).render(
             messages=messages, bos_token=bos, eos_token=eos, add_generation_prompt=True
         )
-    except (TemplateError, TypeError, ValueError) as error:
+    except Exception as error:
+        # A template is a program, and raises what Python raises.
         raise UserError(
             f"the chat template does not take these messages ({error}): mend it, or leave it out"
         ) from error

@@ -79,7 +79,7 @@ class TextTokenizer:
             raise UserError("the tokenizer has no chat template: give the folder of an instruction-tuned model")
         messages = [{"role": "system", "content": system}] if system is not None else []
         messages.append({"role": "user", "content": user})
-        bos, eos = self._tokenizer.id_to_token(self.bos_id), self._tokenizer.id_to_token(self.eos_id)
+        bos, eos = (self._tokenizer.id_to_token(token) or "" for token in (self.bos_id, self.eos_id))
         return render(self.chat_template, messages, bos, eos).removeprefix(bos)
 
     def to_str(self) -> str:

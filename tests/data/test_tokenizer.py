@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from mmbench.config.errors import UserError
-from mmbench.data.tokenizer import TextTokenizer, load_tokenizer, train_tokenizer
+from mmbench.data.tokenizer import TextTokenizer, load_tokenizer, tokenizer_from_str, train_tokenizer
 
 TEXTS = [f"Caption: a {colour} dog and {n} cats" for colour in ("red", "green", "blue") for n in range(60)]
 TRAINED = train_tokenizer(TEXTS, 320)
@@ -80,3 +80,85 @@ def test_what_is_no_tokenizer_is_refused(tmp_path: Path, content: str | None) ->
         (tmp_path / "tokenizer.json").write_text(content)
     with pytest.raises(UserError, match="tokenizer"):
         load_tokenizer(tmp_path / "tokenizer.json")
+
+
+CHAT = (
+    "{{ bos_token }}{% for message in messages %}\n"
+    "    {% if message['role'] not in ['system', 'user'] %}{{ raise_exception('who?') }}{% endif %}\n"
+    "[{{ message['role'] }}] {{ message['content'] | trim }}{{ eos_token }}\n"
+    "{% endfor %}\n"
+    "{% if add_generation_prompt %}[assistant]{% endif %}"
+)
+
+
+@pytest.mark.parametrize("file", ["chat_template.jinja", "tokenizer_config.json", "several"])
+def test_a_chat_template_is_read_from_beside_the_tokenizer(tmp_path: Path, file: str) -> None:
+    TRAINED.save(tmp_path / "tokenizer.json")
+    if file == "chat_template.jinja":
+        (tmp_path / file).write_text(CHAT)
+        (tmp_path / "tokenizer_config.json").write_text('{"chat_template": "not this one"}')
+    else:
+        several = [{"name": "tool_use", "template": "no"}, {"name": "default", "template": CHAT}]
+        content = {"chat_template": CHAT if file == "tokenizer_config.json" else several}
+        (tmp_path / "tokenizer_config.json").write_text(json.dumps(content))
+    for path in (tmp_path, tmp_path / "tokenizer.json"):
+        tokenizer = load_tokenizer(path)
+        assert tokenizer.chat_template == CHAT
+        assert tokenizer.chat_prompt(" hello ") == "[user] hello<eos>\n[assistant]"
+        assert tokenizer.chat_prompt("a", system="b") == "[system] b<eos>\n[user] a<eos>\n[assistant]"
+    again = tokenizer_from_str(tokenizer.to_str(), tokenizer.chat_template)
+    assert again.chat_prompt("a") == tokenizer.chat_prompt("a")
+
+
+def test_the_rendered_prompt_is_that_of_transformers(tmp_path: Path) -> None:
+    transformers = pytest.importorskip("transformers")
+    TRAINED.save(tmp_path / "tokenizer.json")
+    (tmp_path / "tokenizer_config.json").write_text(
+        json.dumps({"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": "<bos>", "eos_token": "<eos>"})
+    )
+    (tmp_path / "chat_template.jinja").write_text(CHAT)
+    theirs = transformers.PreTrainedTokenizerFast.from_pretrained(tmp_path)
+    messages = [{"role": "user", "content": "What is \u00e4?"}]
+    expected = theirs.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    assert "<bos>" + load_tokenizer(tmp_path).chat_prompt("What is \u00e4?") == expected
+
+
+def test_without_a_chat_template_there_is_no_prompt(tmp_path: Path) -> None:
+    TRAINED.save(tmp_path / "tokenizer.json")
+    assert load_tokenizer(tmp_path).chat_template is None
+    with pytest.raises(UserError, match="no chat template"):
+        TRAINED.chat_prompt("hello")
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ raise_exception('no') }}",
+        "{% for %}",
+        "{{ messages.__class__.__mro__ }}",
+        "{{ messages + 1 }}",
+        "{{ 1 / 0 }}",
+    ],
+)
+def test_a_template_that_fails_or_breaks_out_is_an_error(template: str) -> None:
+    with pytest.raises(UserError, match="does not take these messages"):
+        tokenizer_from_str(TRAINED.to_str(), template).chat_prompt("hello")
+
+
+def test_a_malformed_configuration_beside_the_tokenizer(tmp_path: Path) -> None:
+    TRAINED.save(tmp_path / "tokenizer.json")
+    (tmp_path / "tokenizer_config.json").write_text("[]")
+    with pytest.raises(UserError, match="no tokenizer configuration"):
+        load_tokenizer(tmp_path)
+
+
+def test_a_name_on_the_hub_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(UserError, match=r"tokenizer\.path 'somebody/some-model' is no folder here"):
+        load_tokenizer("somebody/some-model", offline=True)
+    snapshot = tmp_path / "models--somebody--some-model" / "snapshots" / ("0" * 40)
+    snapshot.mkdir(parents=True)
+    TRAINED.save(snapshot / "tokenizer.json")
+    (snapshot.parents[1] / "refs").mkdir()
+    (snapshot.parents[1] / "refs" / "main").write_text("0" * 40)
+    assert load_tokenizer(Path("somebody/some-model"), offline=True).hash == TRAINED.hash
