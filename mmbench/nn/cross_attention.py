@@ -15,11 +15,12 @@ is; the feed-forward alone; or the attention alone, which then reaches every tok
 
 KINDS: dict[str, dict[str, Any]] = {
     "flamingo": {},
-    "idefics": {"qk_norm": True, "unreached": "feed_forward"},
+    "idefics": {"unreached": "feed_forward"},
     "mllama": {"qk_norm": True, "unreached": "attention"},
 }
 """What makes a `GatedCrossAttention` that of a published model. Flamingo's is ours; Hugging Face's ``idefics`` and
-``mllama`` differ in what they do to positions before the first image, and these are what their weights go with."""
+``mllama`` differ in what they do to positions before the first image, and these are what their weights go with. Whether queries
+and keys are normed, and whether gates are vectors, differs between checkpoints of ``idefics``."""
 
 
 @dataclass

@@ -27,8 +27,8 @@ class GatedOptions:
     gated: Literal["flamingo", "idefics", "mllama"] = "flamingo"
     """The kind of layer: Flamingo's, or one that goes with published weights."""
     qk_norm: bool = False
-    """Whether queries and keys of each head are normed (Llama 3, arXiv 2407.21783); ``idefics`` and ``mllama`` have
-    that anyway."""
+    """Whether queries and keys of each head are normed (Llama 3, arXiv 2407.21783); ``mllama`` has that anyway, and
+    ``idefics`` in its published sizes."""
     feed_forward: bool = True
     """Whether a gated layer has a gated feed-forward of its own, as in Flamingo."""
     feed_forward_width: int | None = None

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from mmbench.config.errors import UserError
 from mmbench.nn.attention import attend
@@ -44,11 +45,8 @@ class QueryConnector(Connector):
         self.context_norm = nn.LayerNorm(in_dim)
         # Two matrices in a row before the heads, and two after them, as Aria's weights have it.
         self.query = nn.Linear(in_dim, in_dim, bias=False)
-        self.key = nn.Linear(in_dim, in_dim, bias=False)
-        self.value = nn.Linear(in_dim, in_dim, bias=False)
-        self.query_heads = nn.Linear(in_dim, in_dim)
-        self.key_heads = nn.Linear(in_dim, in_dim)
-        self.value_heads = nn.Linear(in_dim, in_dim)
+        self.key_value = nn.Linear(in_dim, 2 * in_dim, bias=False)
+        self.heads = nn.Linear(in_dim, 3 * in_dim)
         self.joined_heads = nn.Linear(in_dim, in_dim)
         self.output = nn.Linear(in_dim, in_dim)
         self.norm = nn.LayerNorm(in_dim)
@@ -74,14 +72,14 @@ class QueryConnector(Connector):
     def forward(self, tokens: Tensor, grid: Grid) -> Tensor:
         """``[B, N, in_dim]`` to ``[B, num_tokens(grid), out_dim]``."""
         batch, num_tokens = len(tokens), self.num_tokens(grid)
-        context = self.context_norm(tokens)
-        q = self._heads(self.query_heads(self.query(self.query_norm(self.queries[:num_tokens])))[None])
-        k = self._heads(self.key_heads(self.key(context)))
-        v = self._heads(self.value_heads(self.value(context)))
+        keys, values = self.key_value(self.context_norm(tokens)).chunk(2, -1)
+        queries = self.query(self.query_norm(self.queries[:num_tokens]))[None]
+        q, k, v = (self._heads(x, part) for part, x in enumerate((queries, keys, values)))
         attended = attend(q.expand(batch, -1, -1, -1), k, v).transpose(1, 2).flatten(2)
         out: Tensor = self.mlp(self.norm(self.output(self.joined_heads(attended))))
         return out
 
-    def _heads(self, x: Tensor) -> Tensor:
-        """``[B, L, D]`` to ``[B, H, L, D / H]``."""
-        return x.view(*x.shape[:2], self.num_heads, -1).transpose(1, 2)
+    def _heads(self, x: Tensor, part: int) -> Tensor:
+        """``[B, L, D]`` to the heads ``[B, H, L, D / H]`` of queries (part 0), keys (1) or values (2)."""
+        heads = F.linear(x, self.heads.weight.chunk(3)[part], self.heads.bias.chunk(3)[part])
+        return heads.view(*heads.shape[:2], self.num_heads, -1).transpose(1, 2)

@@ -24,7 +24,9 @@ _ACTIVATIONS: dict[str, Activation] = {
     "gelu_pytorch_tanh": "gelu_tanh",
     "gelu_new": "gelu_tanh",
     "quick_gelu": "quick_gelu",
+    "relu": "relu",
     "relu2": "relu2",
+    "linear": "linear",
 }
 
 
@@ -128,7 +130,12 @@ def read_activation(content: Mapping[str, Any], default: str = "silu") -> Activa
 
 def write_activation(config: Decoder.Config) -> dict[str, Any]:
     """What `read_activation` reads."""
-    return {"hidden_act": next(theirs for theirs, ours in _ACTIVATIONS.items() if ours == config.activation)}
+    return {"hidden_act": activation_name(config.activation)}
+
+
+def activation_name(activation: Activation) -> str:
+    """What Hugging Face calls one of our activations."""
+    return next(theirs for theirs, ours in _ACTIVATIONS.items() if ours == activation)
 
 
 def refuse(content: Mapping[str, Any], key: str, only: Any) -> None:
