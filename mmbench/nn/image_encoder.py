@@ -73,9 +73,9 @@ class ImageEncoder(nn.Module):
         A parameter that is never used would get no gradient. ``forward`` then gives the output of block ``num``.
 
         Raises:
-            ValueError: there are not so many.
+            ValueError: there are not so many, or the encoder reads them all whatever is asked of it.
         """
-        raise NotImplementedError
+        raise ValueError(f"{type(self).__name__} reads all of its blocks: none of them can be dropped")
 
     def layer_number(self, layer: int) -> int:
         """A layer's number from 0, where a negative one counts from the last.

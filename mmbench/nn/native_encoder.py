@@ -192,10 +192,11 @@ class NativeEncoder(ImageEncoder):
             numbers: from 0.
         """
         config, dtype = self.config, compute_dtype(tokens)
+        tokens = tokens.to(self.patches.weight.dtype)  # under autocast too, what blocks add is added up in full
         rotation = None
         if config.position_buckets:
             row, column = position_buckets(positions, grid, config.position_buckets).unbind(-1)
-            tokens = tokens + self.positions(row * config.position_buckets + column).to(tokens.dtype)
+            tokens = tokens + self.positions(row * config.position_buckets + column)
         else:
             head_dim = config.dim // config.num_heads
             rotation = rotary_tables_2d(positions, head_dim, config.rope_theta, config.frequencies, dtype)

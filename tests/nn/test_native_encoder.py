@@ -89,6 +89,18 @@ def test_gradients_are_the_same_in_both_kernels_and_one_by_one() -> None:
         torch.testing.assert_close(gradient, gradients[0])
 
 
+@pytest.mark.parametrize("name", NATIVE)
+@torch.no_grad()
+def test_under_autocast_blocks_add_up_in_full(name: str) -> None:
+    encoder = _encoder(name)
+    expected = encoder.forward_packed(_images(), SIZES).tokens
+    with torch.autocast("cpu", torch.bfloat16):
+        tokens = encoder.forward_packed(_images(), SIZES, layer=-1).tokens
+    assert tokens.dtype == torch.float32
+    similarity = torch.cosine_similarity(encoder.final_norm(tokens), expected, dim=-1)
+    assert similarity.min() > 0.99
+
+
 @torch.no_grad()
 def test_images_may_have_any_shape() -> None:
     encoder = _encoder("pixtral")

@@ -62,6 +62,11 @@ def test_every_parameter_trains() -> None:
     assert [name for name, p in encoder.named_parameters() if p.grad is None or not p.grad.any()] == []
 
 
+def test_no_block_can_be_dropped() -> None:
+    with pytest.raises(ValueError, match="TiledEncoder reads all of its blocks"):
+        _encoder().keep_layers(2)
+
+
 def test_tiles_that_do_not_fit() -> None:
     encoder = _encoder(max_num_tiles=2)
     mask = torch.ones(1, 3, dtype=torch.bool)
