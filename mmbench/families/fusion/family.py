@@ -115,9 +115,7 @@ class Fusion(Family):
 
     def loss(self, batch: Batch) -> Losses:
         """Cross-entropy of the questions whose answer is a frequent one."""
-        questions = segments_of(batch, [Role.ANSWER]).prompts()
-        chosen = questions.classes != IGNORED
-        rows, texts = questions.rows[chosen], Texts(questions.token_ids[chosen], questions.mask[chosen])
+        rows, texts, classes = _classified(batch)
         sight = self.see(batch.images, batch.sizes)
         no_image, no_text = (self.withheld(modality, len(batch.images)) for modality in ("image", "text"))
         if no_image is not None:
@@ -125,16 +123,17 @@ class Fusion(Family):
         if no_text is not None:
             texts.mask = texts.mask & ~no_text[rows, None]
         scores = self.scores(sight.take(rows), texts)
-        losses = Losses({"classify": F.cross_entropy(scores, questions.classes[chosen], reduction="sum")})
+        losses = Losses({"classify": F.cross_entropy(scores, classes, reduction="sum", ignore_index=IGNORED)})
         for name, of_texts in self.decoder.auxiliary_losses().items():
-            losses.sums[name] = (of_texts / rows.bincount()[rows]).sum()  # the mean over a row's texts
+            mean_of_row = of_texts / rows.bincount()[rows]
+            losses.sums[name] = mean_of_row[classes != IGNORED].sum()
         return losses.present(batch.totals)
 
     @torch.no_grad()
     def answer(self, sight: ImageTokens, prompts: list[list[int]], max_new_tokens: int) -> list[list[int]]:
-        """The likeliest of the frequent answers, cut to ``max_new_tokens``; of equally likely ones the first."""
+        """The likeliest of the frequent answers, whole however long it is; of equally likely ones the first."""
         best = self.scores(sight, Texts.of(prompts, self.device)).argmax(dim=-1)
-        return [self.answers[number][:max_new_tokens] for number in best.tolist()]
+        return [self.answers[number] for number in best.tolist()]
 
     @torch.no_grad()
     def choice_scores(
@@ -187,6 +186,22 @@ def _check(config: Fusion.Config, shared: SharedParts, inner: int) -> None:
             "a fusion system chooses among the frequent answers, but the training data has no question with one: give "
             "data with questions, or use a family that writes"
         )
+
+
+def _classified(batch: Batch) -> tuple[Tensor, Texts, Tensor]:
+    """The questions that have a class: their rows ``[G]``, their prompts, and the classes ``[G]``.
+
+    Where there is none, one blank question without a class stands for them: every micro-batch must go through the same
+    parameters, since other processes may wait for their gradients.
+    """
+    questions = segments_of(batch, [Role.ANSWER]).prompts()
+    chosen = questions.classes != IGNORED
+    if not bool(chosen.any()):
+        device = batch.token_ids.device
+        blank = torch.zeros(1, dtype=torch.int64, device=device)
+        return blank, Texts.of([[]], device), torch.full_like(blank, IGNORED)
+    texts = Texts(questions.token_ids[chosen], questions.mask[chosen])
+    return questions.rows[chosen], texts, questions.classes[chosen]
 
 
 def _inside(sizes: Tensor | None, images: Tensor, num_tokens: int) -> Tensor:
