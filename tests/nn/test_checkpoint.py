@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from mmbench.config.errors import UserError
+from mmbench.config.model import ExpertSettings, LanguageModelSettings
 from mmbench.nn.checkpoint import load_language_model, read_language_model_config, save_language_model
 from mmbench.nn.decoder import Decoder
 
@@ -97,6 +98,29 @@ def test_written_and_read_again_is_the_same(tmp_path: Path) -> None:
     assert all(p.requires_grad for p in again.parameters())
 
 
+@pytest.mark.parametrize("experts", [ExpertSettings(), ExpertSettings(num_experts=3, num_active=2, width=40)])
+def test_sections_and_experts_of_the_settings_come_back(tmp_path: Path, experts: ExpertSettings) -> None:
+    """Positions of three columns are for images; on text a model of transformers without sections does the same."""
+    settings = LanguageModelSettings(width=32, depth=2, num_heads=4, mrope_sections=[1, 1, 2], experts=experts)
+    decoder = Decoder(Decoder.Config.from_settings(settings, vocab_size=61))
+    save_language_model(decoder, tmp_path)
+    again = load_language_model(tmp_path)
+    assert (again.config.mrope_sections, again.config.experts) == ([1, 1, 2], experts)
+    assert all(torch.equal(p, q) for p, q in zip(decoder.parameters(), again.parameters(), strict=True))
+    reference = transformers.AutoModelForCausalLM.from_pretrained(tmp_path).eval()
+    ids = torch.arange(13)[None]
+    with torch.no_grad():
+        logits = again.logits(again(again.embed(ids), ids))
+        torch.testing.assert_close(logits, reference(ids).logits, atol=1e-5, rtol=1e-4)
+
+
+def test_bfloat16_is_kept_where_it_is_asked_for(tmp_path: Path) -> None:
+    save_language_model(Decoder(Decoder.Config(vocab_size=40, depth=1)).bfloat16(), tmp_path)
+    assert json.loads((tmp_path / "config.json").read_text())["torch_dtype"] == "bfloat16"
+    assert load_language_model(tmp_path).embedding.weight.dtype == torch.float32
+    assert load_language_model(tmp_path, dtype=torch.bfloat16).embedding.weight.dtype == torch.bfloat16
+
+
 def test_older_configurations_have_rope_theta_at_the_top(folder: Path) -> None:
     _edit(folder, rope_parameters=None, rope_theta=1234.0)
     assert read_language_model_config(folder).rope_theta == 1234.0
@@ -120,9 +144,20 @@ def test_refuses_what_the_decoder_does_not_do(folder: Path, key: str, changed: d
         load_language_model(folder)
 
 
-def test_a_decoder_that_no_type_holds_is_not_written(tmp_path: Path) -> None:
-    decoder = Decoder(Decoder.Config(vocab_size=40, depth=1, rotary_share=0.5, gated=False))
-    with pytest.raises(UserError, match="type 'llama' does not hold gated False"):
+@pytest.mark.parametrize(
+    ("variant", "message"),
+    [
+        ({"gated": False}, "type 'llama' does not hold gated False"),
+        ({"rotary_share": 0.5}, r"type 'llama' does not hold rotary_share 0\.5"),
+        ({"norm": "layer"}, "type 'persimmon' does not hold num_kv_heads 2"),
+        ({"sliding_window": 8, "qkv_bias": True}, "type 'mistral' does not hold qkv_bias True"),
+        ({"qk_norm": "rms"}, "type 'llama' does not hold qk_norm 'rms'"),
+        ({"max_positions": 8}, "type 'llama' does not hold max_positions 8"),
+    ],
+)
+def test_a_decoder_that_no_type_holds_is_not_written(tmp_path: Path, variant: dict[str, Any], message: str) -> None:
+    decoder = Decoder(Decoder.Config(vocab_size=40, depth=1, **variant))
+    with pytest.raises(UserError, match=message):
         save_language_model(decoder, tmp_path)
     assert not list(tmp_path.iterdir())
 

@@ -59,14 +59,15 @@ def write_sizes(config: Decoder.Config, norm_eps: str = "rms_norm_eps") -> dict[
     }
 
 
-def read_rope(content: Mapping[str, Any], theta: float = 10000.0, share: float = 1.0) -> dict[str, Any]:
+def read_rope(content: Mapping[str, Any], theta: float = 10000.0, share: float | None = None) -> dict[str, Any]:
     """The rotary positions, as arguments of ``Decoder.Config``: from ``rope_parameters``, or from the older
     ``rope_theta`` and ``rope_scaling``.
 
     Args:
         content: of ``config.json``.
         theta: the base, where none is stated.
-        share: of a head's dimensions that turn, where none is stated.
+        share: of a head's dimensions that turn, where none is stated; None: all turn, whatever is stated, as in
+            models that do not know of shares.
 
     Raises:
         UserError: they are scaled in a way that the decoder does not know.
@@ -89,10 +90,11 @@ def read_rope(content: Mapping[str, Any], theta: float = 10000.0, share: float =
             f"config.json has rope_scaling {kind!r}, but only 'default', 'linear' and 'llama3' is supported: "
             "choose another checkpoint"
         )
+    stated = rope.get("partial_rotary_factor", content.get("partial_rotary_factor", share))
     return {
         "rope_theta": rope.get("rope_theta") or content.get("rope_theta") or theta,
         "rope_scaling": scaling,
-        "rotary_share": rope.get("partial_rotary_factor", content.get("partial_rotary_factor", share)),
+        "rotary_share": 1.0 if share is None else stated,
         "mrope_sections": rope.get("mrope_section"),
     }
 
@@ -109,8 +111,7 @@ def write_rope(config: Decoder.Config) -> dict[str, Any]:
             rope["original_max_position_embeddings"] = scaling.original_max_positions
     if config.mrope_sections is not None:
         rope = {"rope_type": "default", **rope, "mrope_section": config.mrope_sections}
-    content: dict[str, Any] = {"rope_theta": config.rope_theta, "rope_scaling": rope or None}
-    return content if config.rotary_share == 1 else content | {"partial_rotary_factor": config.rotary_share}
+    return {"rope_theta": config.rope_theta, "rope_scaling": rope or None}
 
 
 def read_activation(content: Mapping[str, Any], default: str = "silu") -> Activation:
