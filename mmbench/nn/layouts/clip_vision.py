@@ -64,11 +64,7 @@ def read_config(content: Mapping[str, Any], idefics: bool = False) -> EncoderSet
 
 
 def write_config(settings: EncoderSettings, idefics: bool = False) -> dict[str, Any]:
-    """What `read_config` reads.
-
-    Raises:
-        UserError: there is something in it that Hugging Face's tower does not have.
-    """
+    """What `read_config` reads."""
     if idefics:
         return write_settings(settings, "idefics_vision", "embed_dim")
     return write_settings(settings, "clip_vision_model")

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mmbench.nn.layouts.text_fields import read_activation
-from mmbench.nn.layouts.vision import OUR_BLOCK, block_names, hidden_act, module_names, whole
+from mmbench.nn.layouts.text_fields import activation_name, read_activation
+from mmbench.nn.layouts.vision import OUR_BLOCK, block_names, module_names, whole, written
 from mmbench.nn.tensor_names import Joined
 from mmbench.nn.tiled_encoder import TiledEncoder
 
@@ -94,9 +94,9 @@ def write_config(config: TiledEncoder.Config) -> dict[str, Any]:
     """What `read_config` reads.
 
     Raises:
-        UserError: there is something in it that Hugging Face's tower does not have.
+        UserError: the format cannot say all that the encoder is.
     """
-    return {
+    content = {
         "model_type": "mllama_vision_model",
         "hidden_size": config.dim,
         "intermediate_size": config.feed_forward_width,
@@ -105,10 +105,11 @@ def write_config(config: TiledEncoder.Config) -> dict[str, Any]:
         "attention_heads": config.num_heads,
         "image_size": config.tile_size,
         "patch_size": config.patch_size,
-        "hidden_act": hidden_act(config.activation),
+        "hidden_act": activation_name(config.activation),
         "norm_eps": config.norm_eps,
         "max_num_tiles": config.max_num_tiles,
         "supported_aspect_ratios": config.grids,
         "intermediate_layers_indices": [layer - 1 for layer in config.intermediate_layers],
         "vision_output_dim": config.dim * (1 + len(config.intermediate_layers)),
     }
+    return written(content, read_config, config)

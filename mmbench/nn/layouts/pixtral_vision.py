@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mmbench.nn.layouts.text_fields import read_activation
-from mmbench.nn.layouts.vision import OUR_BLOCK, block_names, hidden_act, module_names, whole
+from mmbench.nn.layouts.text_fields import activation_name, read_activation
+from mmbench.nn.layouts.vision import OUR_BLOCK, block_names, module_names, whole, written
 from mmbench.nn.native_encoder import NativeEncoder
 from mmbench.nn.tensor_names import Joined
 
@@ -62,9 +62,9 @@ def write_config(config: NativeEncoder.Config, image_size: int = 1024) -> dict[s
     """What `read_config` reads; ``image_size``: the longer side that images have at most, in pixels.
 
     Raises:
-        UserError: there is something in it that Hugging Face's tower does not have.
+        UserError: the format cannot say all that the encoder is.
     """
-    return {
+    content = {
         "model_type": "pixtral",
         "hidden_size": config.dim,
         "intermediate_size": config.feed_forward_width,
@@ -72,6 +72,7 @@ def write_config(config: NativeEncoder.Config, image_size: int = 1024) -> dict[s
         "num_attention_heads": config.num_heads,
         "image_size": image_size,
         "patch_size": config.patch_size,
-        "hidden_act": hidden_act(config.activation),
+        "hidden_act": activation_name(config.activation),
         "rope_theta": config.rope_theta,
     }
+    return written(content, read_config, config)

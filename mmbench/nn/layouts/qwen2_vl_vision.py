@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mmbench.nn.layouts.text_fields import read_activation, refuse
-from mmbench.nn.layouts.vision import OUR_BLOCK, block_names, hidden_act, whole
+from mmbench.nn.layouts.text_fields import activation_name, read_activation, refuse
+from mmbench.nn.layouts.vision import OUR_BLOCK, block_names, whole, written
 from mmbench.nn.native_encoder import NativeEncoder
 from mmbench.nn.native_models import NATIVE
 from mmbench.nn.tensor_names import Joined
@@ -72,10 +72,9 @@ def write_config(config: NativeEncoder.Config, out_dim: int) -> dict[str, Any]:
     """What `read_config` reads; ``out_dim``: what the merger, which is part of the tower there, puts out.
 
     Raises:
-        UserError: there is something in it that Hugging Face's tower does not have.
+        UserError: the format cannot say all that the encoder is.
     """
-    refuse({"mlp_ratio": config.feed_forward_width % config.dim}, "mlp_ratio", 0)
-    return {
+    content = {
         "model_type": "qwen2_vl",
         "embed_dim": config.dim,
         "hidden_size": out_dim,
@@ -85,6 +84,7 @@ def write_config(config: NativeEncoder.Config, out_dim: int) -> dict[str, Any]:
         "patch_size": config.patch_size,
         "temporal_patch_size": config.temporal_patch,
         "spatial_merge_size": config.merge,
-        "hidden_act": hidden_act(config.activation),
+        "hidden_act": activation_name(config.activation),
         "rope_theta": config.rope_theta,
     }
+    return written(content, read_config, config)

@@ -40,9 +40,5 @@ def read_config(content: Mapping[str, Any]) -> EncoderSettings:
 
 
 def write_config(settings: EncoderSettings) -> dict[str, Any]:
-    """What `read_config` reads.
-
-    Raises:
-        UserError: there is something in it that Hugging Face's tower does not have.
-    """
+    """What `read_config` reads."""
     return write_settings(settings, "siglip_vision_model")

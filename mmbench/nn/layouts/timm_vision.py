@@ -5,12 +5,19 @@ from typing import Any, cast
 
 from mmbench.config.errors import UserError
 from mmbench.config.model import EncoderSettings
-from mmbench.nn.layouts.text_fields import read_activation
-from mmbench.nn.layouts.vision import SIGLIP_BLOCK, TIMM_BLOCK, block_names, hidden_act, module_names, whole
+from mmbench.nn.layouts.text_fields import activation_name, read_activation
+from mmbench.nn.layouts.vision import SIGLIP_BLOCK, TIMM_BLOCK, block_names, module_names, whole
 from mmbench.nn.tensor_names import Joined
 from mmbench.nn.timm_encoder import TimmEncoder
 
-_ACTIVATIONS = {"GELU": "gelu", "GELUTanh": "gelu_tanh", "QuickGELU": "quick_gelu", "SiLU": "silu", "Swish": "silu"}
+_ACTIVATIONS = {
+    "GELU": "gelu",
+    "GELUTanh": "gelu_tanh",
+    "QuickGELU": "quick_gelu",
+    "SiLU": "silu",
+    "Swish": "silu",
+    "ReLU": "relu",
+}
 """Class of an activation in timm or torch -> our name."""
 
 
@@ -60,6 +67,9 @@ def read_settings(
         UserError: there is something in it that we do not have.
     """
     content = whole(content, defaults)
+    activation = read_activation(content)
+    if activation not in _ACTIVATIONS.values():
+        raise UserError(f"config.json has hidden_act {content['hidden_act']!r}, which timm does not have")
     return _settings(
         name,
         image_size=content["image_size"],
@@ -68,17 +78,13 @@ def read_settings(
         depth=content["num_hidden_layers"],
         num_heads=content["num_attention_heads"],
         width=content["intermediate_size"],
-        activation=read_activation(content),
+        activation=activation,
         norm_eps=content["layer_norm_eps"],
     )
 
 
 def write_settings(settings: EncoderSettings, model_type: str, dim: str = "hidden_size") -> dict[str, Any]:
-    """What `read_settings` reads.
-
-    Raises:
-        UserError: there is something in it that Hugging Face's tower does not have.
-    """
+    """What `read_settings` reads."""
     options = settings.options
     return {
         "model_type": model_type,
@@ -88,7 +94,7 @@ def write_settings(settings: EncoderSettings, model_type: str, dim: str = "hidde
         "num_attention_heads": options["num_heads"],
         "image_size": options["img_size"],
         "patch_size": options["patch_size"],
-        "hidden_act": hidden_act(options["act_layer"]),
+        "hidden_act": activation_name(options["act_layer"]),
         "layer_norm_eps": options["norm_eps"],
     }
 

@@ -1,10 +1,15 @@
 """What the layouts of Hugging Face's vision towers share: the names of a pre-norm Transformer's blocks."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
+from typing import Any, TypeVar
 
 from mmbench.config.errors import UserError
+from mmbench.nn.native_encoder import NativeEncoder
 from mmbench.nn.tensor_names import Joined
+from mmbench.nn.tiled_encoder import TiledEncoder
+
+Config = TypeVar("Config", NativeEncoder.Config, TiledEncoder.Config)
 
 TIMM_BLOCK = {
     "norm1": "norm1",
@@ -36,8 +41,6 @@ SIGLIP_BLOCK = {
     "down": ("mlp.fc2",),
 }
 """Part of a block -> the names that make it in ``clip``, ``siglip``, ``idefics`` and ``idefics3_vision``."""
-
-_HIDDEN_ACT = {"silu": "silu", "gelu": "gelu", "gelu_tanh": "gelu_pytorch_tanh", "quick_gelu": "quick_gelu"}
 
 
 def block_names(
@@ -87,12 +90,17 @@ def whole(content: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, 
     return content
 
 
-def hidden_act(activation: str) -> str:
-    """Hugging Face's name of one of our activations.
+def written(content: dict[str, Any], read_config: Callable[[dict[str, Any]], Config], config: Config) -> dict[str, Any]:
+    """A ``vision_config``, once it is sure that reading it gives the same encoder.
 
     Raises:
-        UserError: it has none.
+        UserError: it does not, since the encoder has something that the format cannot say.
     """
-    if activation not in _HIDDEN_ACT:
-        raise UserError(f"an encoder with activation '{activation}' cannot be written: only {', '.join(_HIDDEN_ACT)}")
-    return _HIDDEN_ACT[activation]
+    given, read = asdict(config), asdict(read_config(content))
+    different = [key for key in given if given[key] != read[key]]
+    if different:
+        raise UserError(
+            f"the encoder's option {different[0]} is {given[different[0]]}, but in '{content['model_type']}' it can "
+            f"only be {read[different[0]]}: the system cannot be written in this format"
+        )
+    return content

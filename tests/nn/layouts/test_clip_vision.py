@@ -93,7 +93,8 @@ def test_defaults_are_those_of_the_format() -> None:
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"hidden_act": "relu"}, "hidden_act 'relu', but only"),
+        ({"hidden_act": "tanh"}, "hidden_act 'tanh', but only"),
+        ({"hidden_act": "relu2"}, "hidden_act 'relu2', which timm does not have"),
         ({"num_channels": 4}, "images of 4 channels, but only 3"),
         ({"image_size": [16, 32]}, r"image_size \[16, 32\], but only one number"),
     ],

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import torch
 
+from mmbench.config.errors import UserError
 from mmbench.nn.layouts import pixtral_vision
 from mmbench.nn.native_encoder import NativeEncoder
 from tests.nn.layouts.towers import check_both_ways, scrambled
@@ -48,3 +49,8 @@ def test_defaults_are_those_of_the_format() -> None:
 
 def test_the_rotary_base_may_stand_where_older_files_have_it() -> None:
     assert pixtral_vision.read_config({"rope_theta": 7.0}).rope_theta == 7
+
+
+def test_another_encoder_cannot_be_written() -> None:
+    with pytest.raises(UserError, match="option norm is layer, but in 'pixtral' it can only be rms"):
+        pixtral_vision.write_config(NativeEncoder.Config(norm="layer"))

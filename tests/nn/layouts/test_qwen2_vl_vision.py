@@ -68,3 +68,10 @@ def test_defaults_are_those_of_the_format() -> None:
 def test_other_neighbourhoods_cannot_be_read() -> None:
     with pytest.raises(UserError, match="spatial_merge_size 4, but only 2"):
         qwen2_vl_vision.read_config({"spatial_merge_size": 4})
+
+
+def test_widths_that_are_no_multiples_cannot_be_written() -> None:
+    config = qwen2_vl_vision.read_config({"embed_dim": 32, "num_heads": 2})
+    config.feed_forward_width = 100
+    with pytest.raises(UserError, match="feed_forward_width is 100, but in 'qwen2_vl' it can only be 96"):
+        qwen2_vl_vision.write_config(config, out_dim=24)
