@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from mmbench.cli.terminal import result_console, result_table
-from mmbench.report.catalogue import FRONT_PAGE, describe, in_order
+from mmbench.report.abilities import missing
+from mmbench.report.catalogue import describe, front_page, in_order
 
 
 def print_results(summary: Path) -> None:
@@ -17,11 +18,11 @@ def print_results(summary: Path) -> None:
     systems: dict[str, Any] = content["systems"]
     names = sorted(systems, key=lambda name: systems[name]["kind"] == "baseline")
     present = {metric for system in systems.values() for metric in system["metrics"]}
-    metrics = [metric for metric in FRONT_PAGE if metric in present]
+    metrics = front_page(present)
     title = f"{content['name']}: {content['budget']} for each system, seeds {', '.join(map(str, content['seeds']))}"
     table = result_table(["system", *(describe(metric).short for metric in metrics)])
     for name in names:
-        cells = [_score(systems[name]["metrics"].get(metric), metric) for metric in metrics]
+        cells = [_score(systems[name], metric) for metric in metrics]
         table.add_row(name, *cells, style="dim" if systems[name]["kind"] == "baseline" else "")
     console = result_console()
     console.print(title, style="bold", markup=False, highlight=False)
@@ -47,9 +48,10 @@ def print_scores(scores: dict[str, Any]) -> None:
             console.print(f"{name}: {json.dumps(value, ensure_ascii=False, default=str)}", markup=False, soft_wrap=True)
 
 
-def _score(entry: dict[str, Any] | None, name: str) -> str:
+def _score(system: dict[str, Any], name: str) -> str:
+    entry = system["metrics"].get(name)
     if entry is None or entry["mean"] is None:
-        return "-"
+        return missing(system, name)
     metric = describe(name)
     text = f"{entry['mean'] * metric.scale:.{metric.digits}f}"
     low, high = entry["interval"]

@@ -16,8 +16,8 @@ class DecidingSettings:
     pair: list[str] = field(default_factory=list)
     """The two systems (or a system and a baseline); if empty, no seed is added."""
     metric: str = ""
-    """The metric of the per-example scores; if empty, ``vqa_accuracy`` where the data has it, else ``exact_match``,
-    else ``cider_d``."""
+    """The metric of the per-example scores; if empty, the first that both have of ``vqa_accuracy``, ``exact_match``,
+    ``cider_d``, ``choice_accuracy``, ``match_accuracy``, ``text_to_image_recall@5`` and ``zero_shot_accuracy``."""
     max_seeds: int = 10
     """After so many seeds the pair is left undecided."""
     alpha: float = 0.05

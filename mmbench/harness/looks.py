@@ -11,7 +11,10 @@ from mmbench.config.load import load_settings_file
 from mmbench.harness.run_files import RunFiles, write_json
 from mmbench.stats import compare_systems, look_levels
 
-METRICS = ("vqa_accuracy", "exact_match", "cider_d")
+METRICS = (
+    *("vqa_accuracy", "exact_match", "cider_d", "choice_accuracy", "match_accuracy"),
+    *("text_to_image_recall@5", "zero_shot_accuracy"),
+)
 """What a pair is decided on where no metric is named: the first that both have."""
 
 

@@ -5,19 +5,11 @@ from typing import Any
 
 from mmbench.harness.looks import METRICS
 from mmbench.report import numbers
+from mmbench.report.abilities import no_score_of
 from mmbench.report.catalogue import HEADLINES, Metric, describe
 from mmbench.report.looks import interval_name, sure_words
+from mmbench.report.systems import MANY, Summary, names_of
 from mmbench.report.text import Span, Text, bold, join_systems, system, text
-
-Summary = dict[str, Any]
-
-MANY = 4
-"""More systems than this are counted in sentences, not named."""
-
-
-def names_of(summary: Summary, kind: str) -> list[str]:
-    """The systems of one kind (``system`` or ``baseline``), in the tables' order."""
-    return [name for name, content in summary["systems"].items() if content["kind"] == kind]
 
 
 def question(summary: Summary) -> Text:
@@ -50,29 +42,30 @@ def budget_words(budget: str) -> str:
 def verdict(summary: Summary) -> Text:
     """One sentence: who is ahead on what, and where the top is not decided."""
     ahead: dict[str, list[str]] = {}
-    tied: dict[tuple[tuple[str, ...], bool], list[str]] = {}
+    tied: dict[tuple[tuple[str, ...], int, bool], list[str]] = {}
+    total = len(names_of(summary, "system"))
     for metric in _headlines(summary):
-        leaders = leading(summary, metric)
+        leaders, scored = leading(summary, metric), len(ranked(summary, metric))
         if len(leaders) == 1:
-            ahead.setdefault(leaders[0], []).append(describe(metric).label)
+            of = "" if scored == total else f" (of the {scored} that have it)"
+            ahead.setdefault(leaders[0], []).append(describe(metric).label + of)
         elif leaders:
             at_top = tuple(name for name in names_of(summary, "system") if name in leaders)
             # All may be within reach of the best, and two of them be apart nevertheless.
             alike = not any(pair_of(summary, metric, a, b)["distinguishable"] for a, b in combinations(at_top, 2))
-            tied.setdefault((at_top, alike), []).append(describe(metric).label)
+            tied.setdefault((at_top, scored, alike), []).append(describe(metric).label)
     parts: Text = []
     for name, labels in ahead.items():
         parts += text("; " if parts else "", system(name), f" is ahead of all others on {numbers.join(labels)}")
-    total = len(names_of(summary, "system"))
-    for (names, alike), labels in tied.items():
+    for (names, scored, alike), labels in tied.items():
         parts += text("; " if parts else "", f"on {numbers.join(labels)} ")
         if len(names) > MANY:
-            parts += text(f"{len(names)} of the {total} systems cannot be told apart from the best")
+            parts += text(f"{len(names)} of the {scored} systems cannot be told apart from the best")
         elif not alike:
             parts += text("none of ", join_systems(list(names)), " can be told apart from the best")
         else:
             parts += join_systems(list(names))
-            words = " cannot be told apart" if len(names) == total else " are at the top and cannot be told apart"
+            words = " cannot be told apart" if len(names) == scored else " are at the top and cannot be told apart"
             parts += text(words)
     if not parts:
         return text("No two systems have been scored yet.")
@@ -118,9 +111,7 @@ def sentences(summary: Summary) -> list[tuple[str, list[Text]]]:
         alike = [pair for pair in pairs if len(order) > 2 and not sure and _same(pair_of(summary, metric, *pair))]
         said += [pair_sentence(summary, metric, *pair) for pair in alike[:MANY]]
         without = [name for name in names_of(summary, "system") if name not in order]
-        said += [text(system(name), " has no such score.") for name in without[:MANY]]
-        if len(without) > MANY:
-            said.append(text(f"{len(without) - MANY} more systems have no such score."))
+        said += no_score_of(summary, metric, without)
         found.append((describe(metric).label, said))
     return found
 
@@ -170,18 +161,35 @@ def _none_sure(summary: Summary, metric: str, order: list[str]) -> Text:
 
 
 def against_blind(summary: Summary) -> Text:
-    """Whether each system sees: its distance from the language model that was shown no image."""
-    metric = next((metric for metric in METRICS if metric in summary["pairs"]), None)
-    blind_done = metric is not None and metric in summary["systems"].get("blind", {}).get("metrics", {})
-    if metric is None or not blind_done:
+    """Whether each system sees: its distance from the language model that was shown no image.
+
+    Each system is held against it on the first of the metrics to decide on that both have.
+    """
+    of_blind = summary["systems"].get("blind", {}).get("metrics", {})
+    if not any(metric in summary["pairs"] for metric in METRICS if metric in of_blind):
         return text("There is no finished blind baseline: nothing here shows that the systems look at the image.")
+    groups: dict[str, list[str]] = {}
+    for name in names_of(summary, "system"):
+        metrics = summary["systems"][name]["metrics"]
+        shared = next((m for m in METRICS if m in metrics and m in of_blind and m in summary["pairs"]), "")
+        if metrics:
+            groups.setdefault(shared, []).append(name)
+    said: Text = []
+    for metric, names in groups.items():
+        if metric:
+            said += _against_blind(summary, metric, names)
+        else:
+            said += text(join_systems(names), " share no score with blind. ")
+    return said
+
+
+def _against_blind(summary: Summary, metric: str, names: list[str]) -> Text:
+    """Some systems, on one metric."""
     shown = describe(metric)
     beats: list[Text] = []
     ahead: list[Text] = []
     fails: list[str] = []
-    for name in names_of(summary, "system"):
-        if metric not in summary["systems"][name]["metrics"]:
-            continue
+    for name in names:
         pair = pair_of(summary, metric, name, "blind")
         if pair["difference"] is None or pair["difference"] <= 0:
             fails.append(name)
@@ -203,7 +211,7 @@ def against_blind(summary: Summary) -> Text:
         verb = "does" if len(fails) == 1 else "do"
         said += text(join_systems(fails), f" {verb} not beat blind on {shown.label}: ")
         said += text(
-            bold("nothing shows that it looks at the image." if len(fails) == 1 else "they may not look at it.")
+            bold("nothing shows that it looks at the image." if len(fails) == 1 else "they may not look at it."), " "
         )
     return said
 

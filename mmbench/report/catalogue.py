@@ -31,6 +31,49 @@ class Metric:
 _KNOWN = {
     "vqa_accuracy": ("VQA accuracy", "VQA acc.", 100, 1, True, (" answers", "more questions right than")),
     "exact_match": ("Exact match", "Exact match", 100, 1, True, (" answers", "more questions right than")),
+    "choice_accuracy": (
+        "Multiple choice",
+        "Choice",
+        100,
+        1,
+        True,
+        (" chooses", "more right answers than"),
+    ),
+    "match_accuracy": (
+        "Caption or foil",
+        "Match",
+        100,
+        1,
+        True,
+        (" tells", "more captions from a foil than"),
+    ),
+    "zero_shot_accuracy": (
+        "Zero-shot classification",
+        "Zero-shot",
+        100,
+        1,
+        True,
+        (" names", "more images right without training on labels than"),
+    ),
+    "linear_probe_accuracy": (
+        "Linear probe",
+        "Probe",
+        100,
+        1,
+        True,
+        ("\N{RIGHT SINGLE QUOTATION MARK}s image features give", "more images their label than those of"),
+    ),
+    **{
+        f"{base}_without_image": (
+            f"{label}, image withheld",
+            "No image",
+            100,
+            1,
+            True,
+            (" answers", "more questions right without the image than"),
+        )
+        for base, label in (("vqa_accuracy", "VQA accuracy"), ("exact_match", "Exact match"))
+    },
     "cider_d": (
         "CIDEr-D",
         "CIDEr-D",
@@ -76,32 +119,43 @@ _KNOWN = {
         for task in ("caption", "answer")
     },
 }
-_RECALL = re.compile(r"^(text_to_image|image_to_text)_recall@(\d+)(?:/(optimistic|pessimistic))?$")
+_RECALL = re.compile(r"^(reranked_)?(text_to_image|image_to_text)_recall(?:@(\d+))?(?:/(optimistic|pessimistic))?$")
+_WAYS = ("text_to_image", "image_to_text")
 _ORDER = [
-    *("vqa_accuracy", "exact_match", "cider_d", "bleu_4"),
-    *(f"{way}_recall@{k}" for way in ("text_to_image", "image_to_text") for k in (1, 5, 10)),
+    *("vqa_accuracy", "vqa_accuracy_without_image", "exact_match", "exact_match_without_image"),
+    *("choice_accuracy", "match_accuracy", "cider_d", "bleu_4"),
+    *(f"{step}{way}_recall@{k}" for way in _WAYS for step in ("", "reranked_") for k in (1, 5, 10)),
+    *("zero_shot_accuracy", "linear_probe_accuracy"),
     *("text_loss_before", "text_loss", "text_loss_change"),
 ]
-FRONT_PAGE = (
-    *("vqa_accuracy", "exact_match", "cider_d", "text_to_image_recall@1", "text_to_image_recall@5"),
-    *("image_to_text_recall@1", "image_to_text_recall@5", "text_loss"),
+HEADLINES = (
+    *("vqa_accuracy", "exact_match", "cider_d", "text_to_image_recall@5", "image_to_text_recall@5"),
+    *("choice_accuracy", "match_accuracy"),
 )
-"""Columns of the table on page one."""
-HEADLINES = ("vqa_accuracy", "exact_match", "cider_d", "text_to_image_recall@5", "image_to_text_recall@5")
-"""Metrics that the answer speaks of, and that the figures show."""
+"""Metrics that the answer speaks of, and that the figures show; the first ones first where there is no room for all."""
+_FRONT_PAGE = (
+    *HEADLINES,
+    *("text_loss", "text_to_image_recall@1", "image_to_text_recall@1", "zero_shot_accuracy", "linear_probe_accuracy"),
+)
+_MOST_COLUMNS = 8
+
+
+def front_page(measured: set[str]) -> list[str]:
+    """Columns of the table on page one, in the tables' order: of what was measured, as much as the page holds."""
+    return in_order(set([name for name in _FRONT_PAGE if name in measured][:_MOST_COLUMNS]))
 
 
 def describe(name: str) -> Metric:
     """How ``name`` is shown; a metric that is not known here is shown as it is, higher taken as better."""
     recall = _RECALL.match(name)
     if recall:
-        way, k, ties = recall.groups()
+        step, way, k, ties = recall.groups()
         arrow = "Text→image" if way == "text_to_image" else "Image→text"
-        label = f"{arrow} R@{k}" + (f" ({ties})" if ties else "")
+        label = f"{arrow} R@{k or 'K'}" + (", re-ranked" if step else "") + (f" ({ties})" if ties else "")
         first = "first" if k == "1" else f"among the first {k}"
         what = "captions" if way == "text_to_image" else "images"
         thing = "the right image" if way == "text_to_image" else "a right caption"
-        short = label.replace("Text→image", "T→I").replace("Image→text", "I→T")
+        short = label.replace("Text→image", "T→I").replace("Image→text", "I→T").replace(", re-ranked", "*")
         more = (f" has {thing} {first} for", f"more of the {what} than")
         return Metric(name, label, short, 100, 1, True, (0, 100), more)
     base, _, kind = name.partition("/")

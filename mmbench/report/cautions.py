@@ -1,8 +1,10 @@
 """What a comparison does not show, and what of it is missing."""
 
 from mmbench.report import numbers
-from mmbench.report.answer import Summary, budget_words
+from mmbench.report.abilities import unable
+from mmbench.report.answer import budget_words
 from mmbench.report.catalogue import describe
+from mmbench.report.systems import Summary
 from mmbench.report.text import Text, bold, system, text
 
 
@@ -27,6 +29,13 @@ def cautions(summary: Summary) -> list[Text]:
             text(
                 "Two overlapping intervals in the table do not mean “no difference”: the systems saw the same images, "
                 "so the paired differences are known better. Not distinguishable does not mean equal."
+            )
+        )
+    if unable(summary):
+        said.append(
+            text(
+                "The systems differ in what they can do. A score compares those that have it, on that task alone; it "
+                "says nothing of the others."
             )
         )
     flagged = [entry for entry in summary["matching"] if entry["flagged"] and entry["quantity"].startswith("param")]

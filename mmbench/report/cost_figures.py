@@ -8,9 +8,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mmbench.report.answer import Summary, names_of
 from mmbench.report.run_data import RunData
 from mmbench.report.style import TEXT_WIDTH, Look, drawing, legend_above, save
+from mmbench.report.systems import Summary, names_of
 
 _CURVES = (
     ("loss", "Training loss", "weighted sum"),
@@ -21,14 +21,17 @@ _CURVES = (
 
 
 def draw_latency(summary: Summary, found: dict[str, Look], folder: Path) -> Path | None:
-    """Time to the first token and per token against the image's tokens (its pixels, where those do not grow)."""
+    """Time to the first token and per token against the image's tokens (its pixels, where those do not grow).
+
+    Where not every system writes, the two times that most of them have stand in their place.
+    """
     latency = pd.DataFrame(summary["latency"])
-    measures = [("first_token_s", "First token"), ("per_token_s", "Next token")]
     if latency.empty or latency["image_size"].nunique() < 2:
         return None
     grows = latency.groupby("system")["image_tokens"].nunique().min() > 1
     x_name, x_label = ("image_tokens", "image tokens") if grows else ("image_size", "side of the image in pixels")
     batches = sorted(latency["batch_size"].unique())[:2]
+    measures = _measures(latency)
     records = latency[latency["measure"].isin([measure for measure, _ in measures])]
     systems = [name for name in names_of(summary, "system") if name in set(records["system"])]
     if not systems:
@@ -36,7 +39,7 @@ def draw_latency(summary: Summary, found: dict[str, Look], folder: Path) -> Path
     with drawing(systems):
         height = 1.9
         figure = Figure(figsize=(TEXT_WIDTH, height), layout="constrained")
-        panels = figure.subplots(1, 2 * len(batches), squeeze=False)[0]
+        panels = figure.subplots(1, len(measures) * len(batches), squeeze=False)[0]
         for panel, (batch, (measure, words)) in zip(panels, ((b, m) for b in batches for m in measures), strict=True):
             for name in systems:
                 rows = records[
@@ -56,6 +59,17 @@ def draw_latency(summary: Summary, found: dict[str, Look], folder: Path) -> Path
         figure.supxlabel(x_label, fontsize=8.5)
         legend_above(figure, found, systems)
         return save(figure, records, folder, "latency_tokens")
+
+
+def _measures(latency: pd.DataFrame) -> list[tuple[str, str]]:
+    """Two measures and their headings."""
+    possible = {
+        **{"first_token_s": "First token", "per_token_s": "Next token"},
+        **{"answer_s": "Answer", "embed_image_s": "Embedding"},
+    }
+    having = latency.groupby("measure")["system"].nunique()
+    ranked = sorted((m for m in possible if m in having.index), key=lambda measure: -having[measure])
+    return [(measure, possible[measure]) for measure in sorted(ranked[:2], key=list(possible).index)]
 
 
 def draw_curves(run: RunData, found: dict[str, Look], folder: Path) -> Path | None:

@@ -4,13 +4,13 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from mmbench.report import answer
-from mmbench.report.answer import Summary
+from mmbench.report import answer, systems
 from mmbench.report.escaping import all_visible
 from mmbench.report.fonts import is_right_to_left, missing_note, not_drawable
 from mmbench.report.numbers import join
 from mmbench.report.run_data import RunData
 from mmbench.report.style import Look, looks
+from mmbench.report.systems import Summary
 from mmbench.report.tables import Table, write_table
 from mmbench.report.text import Text, join_systems, plain, text
 
@@ -28,7 +28,7 @@ class Document:
         self.folder = folder
         # Of a scaling study some systems may be missing from the run that is shown whole.
         everywhere = [
-            name for each in summary.get("by_budget", {}).values() for name in answer.names_of(each, "system")
+            name for each in summary.get("by_budget", {}).values() for name in systems.names_of(each, "system")
         ]
         self.looks: dict[str, Look] = looks(list(dict.fromkeys([*run.systems, *everywhere])), run.baselines)
         self.blocks: list[Block] = []
@@ -136,7 +136,7 @@ class Document:
         return f"figure{len(self.pictures) - 1}{path.suffix}"
 
     def _title(self) -> Text:
-        names = answer.names_of(self.summary, "system") or self.run.all_systems
+        names = systems.names_of(self.summary, "system") or self.run.all_systems
         data = str(self.run.data.get("name") or "unnamed data")
         if len(names) > 4:
             return text(f"{len(names)} systems on {data}")

@@ -9,9 +9,9 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
 from mmbench.report import numbers
-from mmbench.report.answer import MANY, Summary
 from mmbench.report.catalogue import describe, ends
 from mmbench.report.style import TEXT_WIDTH, Look, drawing, legend_above, save
+from mmbench.report.systems import MANY, Summary
 
 _UNITS = {"s": (1e3, "ms"), "bytes": (2**-20, "MiB"), "flops": (1e-12, "10¹²"), "count": (1e-6, "millions")}
 

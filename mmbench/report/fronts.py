@@ -6,20 +6,22 @@ from typing import Any
 import pandas as pd
 
 from mmbench.report import numbers
-from mmbench.report.answer import Summary, names_of
+from mmbench.report.abilities import missing
 from mmbench.report.catalogue import HEADLINES, describe
 from mmbench.report.matching import TOLERANCE, mean_of
 from mmbench.report.run_data import RunData
+from mmbench.report.systems import Summary, names_of
 from mmbench.report.tables import Row, Table, TableCell
 from mmbench.stats import pareto_front
 
+_ANSWER = {"answer_s": "time of an answer", "first_token_s": "time to first token"}
 _LATENCY = {
-    "vqa_accuracy": ("first_token_s", "time to first token"),
-    "exact_match": ("first_token_s", "time to first token"),
-    "cider_d": ("caption_s", "time of a caption"),
-    "text_to_image_recall@5": ("embed_image_s", "time to embed an image"),
+    "vqa_accuracy": _ANSWER,
+    "exact_match": _ANSWER,
+    "cider_d": {"caption_s": "time of a caption"},
+    "text_to_image_recall@5": {"embed_image_s": "time to embed an image"},
 }
-"""The latency that a user of each task feels."""
+"""The latency that a user of each task feels: the first of these that was measured."""
 _LEDGER = {
     "flops": "training FLOPs",
     "parameters_total": "parameters",
@@ -40,15 +42,21 @@ def fronts(run: RunData, scores: pd.DataFrame, results: dict[str, Any]) -> list[
     found: list[dict[str, Any]] = []
     for metric in measured:
         if metric in _LATENCY and len(found) < _MOST:
-            measure, label = _LATENCY[metric]
+            timed = {row["measure"] for row in run.latency.get("rows", [])}
+            measure, label = next(
+                ((key, words) for key, words in _LATENCY[metric].items() if key in timed),
+                next(iter(_LATENCY[metric].items())),
+            )
             times = _times(run, measure)
             found += _front(run, scores, metric, measure, label, {name: row["p50"] for name, row in times.items()})
             for row in found[-1]["rows"] if found and found[-1]["metric"] == metric else ():
                 row["cost_p95"] = times[row["system"]]["p95"]
+    # What most systems can do, so that as many as can be stand in one picture.
+    widest = max(measured, key=lambda m: sum(m in results.get(name, {}) for name in run.systems), default="")
     for key, label in _LEDGER.items():
         costs = {name: mean for name in run.systems if (mean := mean_of(run, name, key)) is not None}
         if measured and costs and max(costs.values()) > (1 + TOLERANCE) * min(costs.values()):
-            found += _front(run, scores, measured[0], key, label, costs)
+            found += _front(run, scores, widest, key, label, costs)
     return found
 
 
@@ -90,7 +98,8 @@ def fronts_table(summary: Summary) -> Table | None:
         row: Row = [TableCell(name, style="system")]
         for front in summary["fronts"]:
             entry = next((each for each in front["rows"] if each["system"] == name), None)
-            row.append(_entry(entry))
+            why = missing(summary["systems"][name], front["metric"])
+            row.append(_entry(entry, why if why == "not applicable" else "no score or cost"))
         rows.append(row)
     title = (
         "Pareto fronts: whether no other system is at least as good and as cheap; below, how often that stays so when "
@@ -106,9 +115,9 @@ def fronts_table(summary: Summary) -> Table | None:
     return Table("fronts", title, header, rows, groups=groups, data=pd.DataFrame(records), size=7.5)
 
 
-def _entry(entry: dict[str, Any] | None) -> TableCell:
+def _entry(entry: dict[str, Any] | None, why: str) -> TableCell:
     if entry is None:
-        return TableCell("no score or cost", style="muted")
+        return TableCell(why, style="muted")
     probability = numbers.percent(entry["front_probability"], 0)
     if entry["on_front"]:
         return TableCell("on the front", probability if entry["front_probability"] is not None else "not known", "bold")

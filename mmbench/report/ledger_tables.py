@@ -5,10 +5,10 @@ from typing import Any
 import pandas as pd
 
 from mmbench.report import numbers
-from mmbench.report.answer import Summary, names_of
+from mmbench.report.abilities import missing
 from mmbench.report.matching import QUANTITIES, mean_of
 from mmbench.report.run_data import RunData
-from mmbench.report.score_tables import missing
+from mmbench.report.systems import Summary, names_of
 from mmbench.report.tables import Row, Table, TableCell
 
 _FRONT = ("budget_spent", "parameters_trainable", "parameters_active", "flops", "tokens", "device_s")

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 from mmbench.report import numbers
-from mmbench.report.answer import Summary, names_of
 from mmbench.report.run_data import RunData
+from mmbench.report.systems import Summary, names_of
 from mmbench.report.text import Text, bold, system, text
 
 TOLERANCE = 0.01

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from mmbench.report import answer, cost_figures, ledger_tables, score_figures, score_tables
-from mmbench.report.answer import Summary
+from mmbench.report.abilities import not_applicable_notes, unable
 from mmbench.report.catalogue import HEADLINES, describe
 from mmbench.report.cautions import cautions, incomplete
 from mmbench.report.document import Document
@@ -13,6 +13,7 @@ from mmbench.report.joined_text import joined_table, joining_notes
 from mmbench.report.looks import looks_sentence, looks_table
 from mmbench.report.matching import matched_sentences, unmatched
 from mmbench.report.run_data import RunData
+from mmbench.report.systems import Summary
 from mmbench.report.tables import write_table
 from mmbench.report.text import Text, text
 from mmbench.report.tuning import lost_trials, tuning_sentences, tuning_table
@@ -50,12 +51,9 @@ def _first_page(document: Document) -> None:
         document.lead(label, said)
     document.lead("Against blind", [answer.against_blind(summary)])
     document.table(score_tables.front_table(summary))
-    notes = score_tables.not_applicable_notes(summary)
-    legend = (
-        "Percent; CIDEr-D times 100; text loss in nats per token, lower is better. R@K: T→I, the image is among the "
-        "first K for its caption; I→T, a caption of the image is. Bold: the best, and all not distinguishable from it."
-    )
-    document.paragraph(text(" ".join([legend, *notes])), small=True)
+    document.paragraph(text(" ".join([score_tables.legend(summary), *not_applicable_notes(summary)])), small=True)
+    for item in unable(summary):
+        document.paragraph(item, small=True)
     document.table(ledger_tables.matching_table(summary))
     for item in [*matched_sentences(summary), *tuning_sentences(summary)]:
         document.paragraph(item, small=True)
@@ -101,8 +99,9 @@ def _pairs(document: Document) -> None:
         document.paragraph(text("No cell has been scored yet."))
     more = score_tables.all_scores_table(summary)
     document.table(more)
-    if "BLEU-4" in more.header:
-        document.paragraph(text("BLEU-4 is a sum over the corpus: its interval covers the seeds only."), small=True)
+    notes = score_tables.notes_on(more, summary)
+    if notes:
+        document.paragraph(text(" ".join(notes)), small=True)
     document.bullets([text(note) for note in score_tables.tie_notes(summary)], small=True)
 
 
@@ -160,7 +159,7 @@ def _kinds(document: Document) -> None:
     summary = document.summary
     document.heading("By kind")
     some = len(document.blocks)
-    for base in ("vqa_accuracy", "exact_match"):
+    for base in score_tables.bases_of_kinds(summary):
         table = score_tables.kinds_table(summary, base)
         if table is None:
             continue

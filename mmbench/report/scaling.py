@@ -4,10 +4,10 @@ from typing import Any
 
 import pandas as pd
 
-from mmbench.report.answer import Summary, names_of
 from mmbench.report.catalogue import HEADLINES, describe
 from mmbench.report.joining import budget_of
 from mmbench.report.run_data import RunData
+from mmbench.report.systems import Summary, names_of
 from mmbench.stats import scaling_law
 
 _LOSSES = ("validation_caption_loss", "validation_answer_loss")

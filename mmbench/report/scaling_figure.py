@@ -8,9 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from mmbench.report.answer import Summary
 from mmbench.report.catalogue import HEADLINES, describe
 from mmbench.report.style import TEXT_WIDTH, Look, drawing, legend_above, save
+from mmbench.report.systems import Summary
 
 _MOST_PANELS = 6
 

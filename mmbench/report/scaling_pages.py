@@ -3,13 +3,14 @@
 from pathlib import Path
 
 from mmbench.report import scaling_text
-from mmbench.report.answer import Summary, budget_words
+from mmbench.report.answer import budget_words
 from mmbench.report.cautions import incomplete
 from mmbench.report.document import Document
 from mmbench.report.numbers import join
 from mmbench.report.pages import comparison
 from mmbench.report.run_data import RunData
 from mmbench.report.scaling_figure import draw_scaling
+from mmbench.report.systems import Summary
 from mmbench.report.text import Text, bold, plain, text
 
 

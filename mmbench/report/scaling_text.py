@@ -7,9 +7,10 @@ from typing import Any
 import pandas as pd
 
 from mmbench.report import numbers
-from mmbench.report.answer import MANY, Summary, budget_words, names_of
+from mmbench.report.answer import budget_words
 from mmbench.report.catalogue import HEADLINES, Metric, describe, ends
 from mmbench.report.matching import TOLERANCE
+from mmbench.report.systems import MANY, Summary, names_of
 from mmbench.report.tables import Row, Table, TableCell
 from mmbench.report.text import Text, join_systems, system, text
 

@@ -8,16 +8,16 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from mmbench.report import numbers
-from mmbench.report.answer import Summary, names_of
 from mmbench.report.catalogue import HEADLINES, describe, ends
 from mmbench.report.fonts import is_right_to_left
 from mmbench.report.style import TEXT_WIDTH, Look, drawing, legend_above, save, short_names, shorten
+from mmbench.report.systems import Summary, names_of
 
 
 def draw_pairs(summary: Summary, folder: Path) -> Path | None:
     """One panel a headline metric, one line a pair of systems; filled where the pair can be told apart."""
     systems = names_of(summary, "system")
-    metrics = [metric for metric in HEADLINES if metric in summary["pairs"]][:5]
+    metrics = [metric for metric in HEADLINES if _num_compared(summary, metric, systems) > 1]
     pairs = [(a, b) for number, a in enumerate(systems) for b in systems[number + 1 :]]
     if not metrics or not pairs:
         return None
@@ -34,9 +34,14 @@ def draw_pairs(summary: Summary, folder: Path) -> Path | None:
     labels = [_difference(short[a], short[b]) for a, b in pairs]
     records: list[dict[str, Any]] = []
     with drawing(systems):
-        figure = Figure(figsize=(TEXT_WIDTH, 0.75 + 0.2 * len(pairs)), layout=ConstrainedLayoutEngine(wspace=0.08))
-        panels = figure.subplots(1, len(metrics), sharey=True, squeeze=False)[0]
-        for panel, metric in zip(panels, metrics, strict=True):
+        columns = len(metrics) if len(metrics) <= _MOST_BESIDE else -(-len(metrics) // 2)
+        num_rows = -(-len(metrics) // columns)
+        height = 0.35 + num_rows * (0.4 + 0.2 * len(pairs))
+        figure = Figure(figsize=(TEXT_WIDTH, height), layout=ConstrainedLayoutEngine(wspace=0.08))
+        panels = list(figure.subplots(num_rows, columns, sharey=True, squeeze=False).flat)
+        for panel in panels[len(metrics) :]:
+            panel.set_visible(False)
+        for panel, metric in zip(panels, metrics, strict=False):
             shown = describe(metric)
             rows = {(row["system_a"], row["system_b"]): row for row in summary["pairs"][metric]}
             panel.axvline(0, color="#888888", linewidth=0.7)
@@ -44,7 +49,7 @@ def draw_pairs(summary: Summary, folder: Path) -> Path | None:
                 row = rows.get(pair)
                 if row is None or row["ci_low"] is None:
                     panel.text(
-                        0.5, height, "no data", transform=panel.get_yaxis_transform(), fontsize=7, color="#888888"
+                        0.5, height, "not compared", transform=panel.get_yaxis_transform(), fontsize=7, color="#888888"
                     )
                     continue
                 low, middle, high = (row[key] * shown.scale for key in ("ci_low", "difference", "ci_high"))
@@ -64,6 +69,14 @@ def draw_pairs(summary: Summary, folder: Path) -> Path | None:
             panel.spines["left"].set_visible(False)
         figure.supxlabel("difference in points, with 95% interval", fontsize=8.5)
         return save(figure, pd.DataFrame(records), folder, "pairs")
+
+
+_MOST_BESIDE = 5
+"""More panels than this stand in two rows."""
+
+
+def _num_compared(summary: Summary, metric: str, systems: list[str]) -> int:
+    return sum(metric in summary["systems"][name]["metrics"] for name in systems) if metric in summary["pairs"] else 0
 
 
 def _difference(a: str, b: str) -> str:

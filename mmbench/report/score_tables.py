@@ -7,35 +7,64 @@ from typing import Any
 import pandas as pd
 
 from mmbench.report import numbers
-from mmbench.report.answer import Summary, detectable, leading, names_of, ranked
-from mmbench.report.catalogue import FRONT_PAGE, HEADLINES, Metric, describe, ends, in_order, is_headline_variant
+from mmbench.report.abilities import missing, why_missing
+from mmbench.report.answer import detectable, leading, ranked
+from mmbench.report.catalogue import HEADLINES, Metric, describe, ends, front_page, in_order, is_headline_variant
 from mmbench.report.looks import interval_name
+from mmbench.report.systems import Summary, names_of
 from mmbench.report.tables import Row, Table, TableCell
 
 
 def front_table(summary: Summary) -> Table:
     """Systems and baselines by the headline metrics."""
-    metrics = [metric for metric in FRONT_PAGE if _measured(summary, metric)]
+    metrics = front_page(_all_measured(summary))
     return _score_table(summary, "scores", f"Scores on the test split, {_means_over(summary)}.", metrics)
 
 
 def all_scores_table(summary: Summary) -> Table:
     """What page one leaves out."""
-    left = {m for content in summary["systems"].values() for m in content["metrics"]} - set(FRONT_PAGE)
+    left = _all_measured(summary) - set(front_page(_all_measured(summary)))
     metrics = [m for m in in_order({m for m in left if is_headline_variant(m)}) if not m.startswith("text_loss")]
     return _score_table(summary, "scores_more", f"Further scores on the test split, {_means_over(summary)}.", metrics)
 
 
-def not_applicable_notes(summary: Summary) -> list[str]:
-    """One sentence a metric that no system of this comparison has."""
-    reasons: dict[str, str] = {}
-    for content in summary["systems"].values():
-        for metric, reason in content["not_applicable"].items():
-            if not _measured(summary, metric):
-                for other in content["metrics"]:
-                    reason = reason.replace(other, describe(other).label)
-                reasons.setdefault(metric, reason)
-    return [f"{describe(metric).label}: not applicable ({reason})." for metric, reason in reasons.items()]
+def legend(summary: Summary) -> str:
+    """What the numbers of page one's table are."""
+    shown = set(front_page(_all_measured(summary)))
+    said = ["Percent."]
+    said += ["CIDEr-D times 100."] if "cider_d" in shown else []
+    said += ["Text loss in nats per token, lower is better."] if "text_loss" in shown else []
+    if any("_recall@" in metric for metric in shown):
+        said.append("R@K: T→I, the image is among the first K for its caption; I→T, a caption of the image is.")
+    said += ["Choice: the right one of a question's answers."] if "choice_accuracy" in shown else []
+    said += ["Match: a caption told from that of another image; chance is 50."] if "match_accuracy" in shown else []
+    if "zero_shot_accuracy" in shown:
+        said.append("Zero-shot: the image's label, by the nearest text.")
+    if "linear_probe_accuracy" in shown:
+        said.append("Probe: the image's label, read off its features by a linear classifier.")
+    return " ".join([*said, "Bold: the best, and all not distinguishable from it."])
+
+
+def notes_on(table: Table, summary: Summary) -> list[str]:
+    """What is to be known of the columns of a table of further scores."""
+    notes = []
+    if describe("bleu_4").short in table.header:
+        notes.append("BLEU-4 is a sum over the corpus: its interval covers the seeds only.")
+    if any(head.endswith("*") for head in table.header):
+        how = "in the order of the likelihood of the caption given the image"
+        notes.append(f"*: the first {summary['reranked']} candidates by embedding, put {how}.")
+    if any(head == describe("vqa_accuracy_without_image").short for head in table.header):
+        notes.append("No image: the questions answered with the image withheld.")
+    return notes
+
+
+def bases_of_kinds(summary: Summary) -> list[str]:
+    """The metrics of questions that are shown by kind: of multiple choice only where a system has no other."""
+    found = [base for base in ("vqa_accuracy", "exact_match") if _measured(summary, base)]
+    systems = [summary["systems"][name]["metrics"] for name in names_of(summary, "system")]
+    if any("choice_accuracy" in each and not any(base in each for base in found) for each in systems):
+        found.append("choice_accuracy")
+    return found
 
 
 def tie_notes(summary: Summary) -> list[str]:
@@ -132,19 +161,20 @@ def split_table(summary: Summary, split: str) -> Table | None:
             metric
             for content in summary["systems"].values()
             for metric in content["splits"].get(split, {})
-            if metric in FRONT_PAGE and not metric.startswith("text_loss")
+            if is_headline_variant(metric) and not metric.startswith("text_loss")
         }
     )
     if not metrics:
         return None
-    shown_here = [metric for metric in metrics if metric in HEADLINES][:4]
+    shown_here = in_order(set([metric for metric in HEADLINES if metric in metrics][:4]))
     rows, records = [], []
     for name, content in summary["systems"].items():
         row: Row = [TableCell(name, style="system")]
         for metric in metrics:
             shown = describe(metric)
             both = [content["metrics"].get(metric), content["splits"].get(split, {}).get(metric)]
-            records += [_record(name, metric, part, entry) for part, entry in zip(("test", split), both, strict=True)]
+            why = why_missing(content, metric)
+            records += [_record(name, metric, p, entry, why) for p, entry in zip(("test", split), both, strict=True)]
             if metric not in shown_here:
                 continue
             digits = _digits(summary, metric)
@@ -211,21 +241,11 @@ LATENCY = {
     "per_token_s": "Per token",
     "tokens_per_s": "Tokens/s",
     "caption_s": "Caption",
+    "answer_s": "Answer",
     "embed_image_s": "Embed image",
     "embed_text_s": "Embed text",
 }
 """Measures in the tables' order."""
-
-
-def missing(content: dict[str, Any], metric: str) -> str:
-    """Why a system has no value: never a gap."""
-    base = metric.partition("/")[0].replace("text_loss_change", "text_loss")
-    if metric in content["not_applicable"] or base in content["not_applicable"]:
-        return "not applicable"
-    statuses = {cell["status"] for cell in content["cells"].values()}
-    if statuses == {"failed"}:
-        return "failed"
-    return "not measured" if "done" in statuses else "not finished"
 
 
 def _score_table(summary: Summary, name: str, title: str, metrics: list[str]) -> Table:
@@ -244,7 +264,7 @@ def _score_table(summary: Summary, name: str, title: str, metrics: list[str]) ->
                 made = replace(made, below=made.below + " †")
                 marked = "; †: one seed, examples only."
             row.append(made)
-            records.append(_record(system, metric, "test", entry))
+            records.append(_record(system, metric, "test", entry, why_missing(content, metric)))
         rows.append(row)
     header = ["System", *(describe(metric).short for metric in metrics)]
     title = title.rstrip(".") + (marked or ".")
@@ -261,7 +281,8 @@ def _score_cell(entry: dict[str, Any] | None, shown: Metric, digits: int, why: s
 
 def _latency_cell(found: pd.DataFrame, measure: str) -> TableCell:
     if found.empty:
-        return TableCell("not measured", style="muted")
+        # What a family can do is timed all at once: what has no time, it cannot do.
+        return TableCell("not applicable", style="muted")
     row = found.iloc[0]
     if measure == "tokens_per_s":
         return TableCell(f"{row['p50']:,.0f}", f"{row['p95']:,.0f}")
@@ -272,13 +293,14 @@ def _dagger(entry: dict[str, Any]) -> str:
     return " †" if entry["covers"] == "examples only" else ""
 
 
-def _record(system: str, metric: str, split: str, entry: dict[str, Any] | None) -> dict[str, Any]:
+def _record(system: str, metric: str, split: str, entry: dict[str, Any] | None, why: str) -> dict[str, Any]:
+    """``missing`` says why there is no number, and is empty where there is one."""
     record = {"system": system, "metric": metric, "split": split}
     if entry is None:
-        return record
+        return record | {"missing": why}
     low, high = entry["interval"]
     kept = {key: entry[key] for key in ("mean", "sd", "n_seeds", "n_examples", "n_clusters", "covers")}
-    return record | kept | {"ci_low": low, "ci_high": high}
+    return record | kept | {"ci_low": low, "ci_high": high, "missing": ""}
 
 
 def _digits(summary: Summary, metric: str) -> int:
@@ -294,7 +316,11 @@ def _digits(summary: Summary, metric: str) -> int:
 
 
 def _measured(summary: Summary, metric: str) -> bool:
-    return any(metric in content["metrics"] for content in summary["systems"].values())
+    return metric in _all_measured(summary)
+
+
+def _all_measured(summary: Summary) -> set[str]:
+    return {metric for content in summary["systems"].values() for metric in content["metrics"]}
 
 
 def _rules(summary: Summary) -> list[int]:

@@ -20,6 +20,8 @@ from mmbench.stats import summarise_systems
 
 SCHEMA = 1
 """Raised when a key changes its meaning."""
+_BY_KIND = ("vqa_accuracy", "exact_match", "choice_accuracy")
+"""Metrics of questions."""
 _SCORE_KEYS = ("mean", "sd", "n_seeds", "n_examples", "n_clusters", "covers")
 
 
@@ -52,6 +54,7 @@ def build_summary(run: RunData) -> dict[str, Any]:
         "name": run.name,
         "data": _data(run),
         "budget": str(run.settings.get("budget", "")),
+        "reranked": (run.settings.get("evaluation") or {}).get("rerank", 0),
         "seeds": sorted({cell.seed for cell in run.cells if not run.is_baseline(cell.system)}),
         "alpha": ALPHA,
         "systems": systems,
@@ -96,9 +99,10 @@ def with_derived(scores: pd.DataFrame, predictions: pd.DataFrame) -> pd.DataFram
     """Add what follows from other rows: scores by question kind, and the change of the text loss."""
     added = [scores]
     if "kind" in predictions and not scores.empty:
-        kinds = predictions.loc[predictions["task"] == "answer", ["example_id", "kind"]].drop_duplicates("example_id")
+        asked = predictions["task"].isin(["answer", "choose"])
+        kinds = predictions.loc[asked, ["example_id", "kind"]].drop_duplicates("example_id")
         kinds = kinds[kinds["kind"].fillna("") != ""]
-        answers = scores[scores["metric"].isin(["vqa_accuracy", "exact_match"])].merge(kinds, on="example_id")
+        answers = scores[scores["metric"].isin(_BY_KIND)].merge(kinds, on="example_id")
         added.append(answers.assign(metric=answers["metric"] + "/" + answers["kind"]).drop(columns="kind"))
     key = ["system", "seed", "example_id", "cluster_id"]
     before = scores[scores["metric"] == "text_loss_before"]

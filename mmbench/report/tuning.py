@@ -5,8 +5,8 @@ from typing import Any
 import pandas as pd
 
 from mmbench.report import numbers
-from mmbench.report.answer import MANY, Summary, names_of
 from mmbench.report.catalogue import describe
+from mmbench.report.systems import MANY, Summary, names_of
 from mmbench.report.tables import Row, Table, TableCell
 from mmbench.report.text import Text, bold, system, text
 
