@@ -19,8 +19,8 @@ KINDS: dict[str, dict[str, Any]] = {
     "mllama": {"qk_norm": True, "unreached": "attention"},
 }
 """What makes a `GatedCrossAttention` that of a published model. Flamingo's is ours; Hugging Face's ``idefics`` and
-``mllama`` differ in what they do to positions before the first image, and these are what their weights go with. Whether queries
-and keys are normed, and whether gates are vectors, differs between checkpoints of ``idefics``."""
+``mllama`` differ in what they do to positions before the first image, and these are what their weights go with.
+Whether queries and keys are normed, and whether gates are vectors, differs between checkpoints of ``idefics``."""
 
 
 @dataclass
@@ -84,8 +84,8 @@ class GatedCrossAttention(nn.Module):
         self.query = nn.Linear(width, inner_dim, bias=False)
         self.key_value = nn.Linear(context_dim, 2 * num_kv_heads * self.head_dim, bias=False)
         self.output = nn.Linear(inner_dim, width, bias=False)
-        self.query_norm = nn.RMSNorm(self.head_dim, eps=norm_eps) if qk_norm else nn.Identity()
-        self.key_norm = nn.RMSNorm(self.head_dim, eps=norm_eps) if qk_norm else nn.Identity()
+        self.query_norm = nn.RMSNorm(self.head_dim, eps=norm_eps) if qk_norm else None
+        self.key_norm = nn.RMSNorm(self.head_dim, eps=norm_eps) if qk_norm else None
         self.attention_gate = nn.Parameter(torch.zeros(width if vector_gates else 1))
         self.has_feed_forward = feed_forward
         if feed_forward:
@@ -105,7 +105,7 @@ class GatedCrossAttention(nn.Module):
         batch, num_tokens, _ = context.shape
         heads = self.key_value(context).view(batch, num_tokens, 2, self.num_kv_heads, self.head_dim)
         k, v = heads.permute(2, 0, 3, 1, 4)
-        return self.key_norm(k), v
+        return _normed(self.key_norm, k), v
 
     def forward(
         self,
@@ -129,8 +129,8 @@ class GatedCrossAttention(nn.Module):
         batch, length, _ = x.shape
         if isinstance(mask, Tensor):
             mask = ContextMask.of(mask, compute_dtype(x))
-        q = self.query_norm(self.query(self.attention_norm(x)).view(batch, length, -1, self.head_dim)).transpose(1, 2)
-        attended = attend(q, *kv, None if mask is None else mask.bias)
+        q = self.query(self.attention_norm(x)).view(batch, length, -1, self.head_dim).transpose(1, 2)
+        attended = attend(_normed(self.query_norm, q), *kv, None if mask is None else mask.bias)
         update = self.output(attended.transpose(1, 2).reshape(batch, length, -1))
         if mask is not None and self.unreached != "attention":
             update = update.masked_fill(~mask.reaches[..., None], 0)
@@ -141,3 +141,11 @@ class GatedCrossAttention(nn.Module):
                 update = update.masked_fill(~mask.reaches[..., None], 0)
             out = out + update * torch.tanh(self.feed_forward_gate)
         return out if sees_image is None else torch.where(sees_image[:, :, None], out, x)
+
+
+def _normed(norm: nn.RMSNorm | None, heads: Tensor) -> Tensor:
+    """The heads, normed if they are to be; in the weights' type, as autocast does with LayerNorm, then in their own."""
+    if norm is None:
+        return heads
+    normed: Tensor = norm(heads.to(norm.weight.dtype))
+    return normed.to(heads.dtype)

@@ -128,6 +128,20 @@ def test_heads_of_another_width_and_a_gate_for_each_entry() -> None:
     assert torch.equal(layer(x, (k, v)), x)
 
 
+@pytest.mark.filterwarnings("error")
+def test_half_precision_is_near() -> None:
+    layer = _layer(gates=0.5, qk_norm=True)
+    x, context = torch.randn(2, 5, 32), torch.randn(2, 9, 20)
+    mask = torch.ones(2, 1, 5, 9, dtype=torch.bool)
+    mask[:, :, 0] = False
+    with torch.autocast("cpu", torch.bfloat16):
+        k, v = layer.keys_values(context)
+        half = layer(x, (k, v), None, mask)
+    assert k.dtype == v.dtype == torch.bfloat16 and half.dtype == torch.float32
+    assert torch.equal(half[:, 0], x[:, 0])
+    torch.testing.assert_close(half, layer(x, layer.keys_values(context), None, mask), atol=1e-3, rtol=1e-2)
+
+
 def _without_feed_forward(layer: GatedCrossAttention) -> GatedCrossAttention:
     """The same attention alone."""
     alone = _layer(False, 0.5, qk_norm=True)

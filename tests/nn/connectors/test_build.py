@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from mmbench.config.errors import UserError
+from mmbench.nn import attention
+from mmbench.nn.attention import Kernel
 from mmbench.nn.connectors import CONNECTORS, Connector, Grid, build_connector
 
 SMALL: dict[str, dict[str, Any]] = {
@@ -76,6 +78,18 @@ def test_other_grids(kind: str) -> None:
     for grid in ((4, 4), (2, 8)):
         out = connector(torch.randn(1, grid[0] * grid[1], 8), grid)
         assert out.shape == (1, connector.num_tokens(grid), 12)
+
+
+@pytest.mark.parametrize("kernel", ["sdpa", "plain"])
+@pytest.mark.parametrize("kind", CONNECTORS)
+def test_half_precision_is_near(kind: str, kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attention, "_kernel", kernel)
+    connector, tokens = small(kind), torch.randn(2, 24, 8)
+    with torch.autocast("cpu", torch.bfloat16):
+        half = connector(tokens, (4, 6))
+    expected = connector(tokens, (4, 6))
+    assert half.dtype == torch.bfloat16
+    assert (half - expected).abs().max() < 0.03 * expected.abs().max()
 
 
 @pytest.mark.parametrize("kind", CONNECTORS)
