@@ -113,6 +113,8 @@ def _read_config(folder: Path) -> tuple[Decoder.Config, Layout]:
             f"'{folder / CONFIG}' has model_type {kind!r}, but only {', '.join(LAYOUTS)} is supported: "
             "choose another checkpoint"
         )
+    if content.get("quantization_config"):
+        raise UserError(f"'{folder}' holds quantised weights: choose the checkpoint from which they were made")
     try:
         return LAYOUTS[kind].read_config(content), LAYOUTS[kind]
     except UserError as error:

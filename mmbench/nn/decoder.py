@@ -21,7 +21,7 @@ from mmbench.nn.feed_forward import Activation, FeedForward
 from mmbench.nn.masks import attends_to_itself, causal_mask, windowed_mask
 from mmbench.nn.mixture_of_experts import MixtureOfExperts, balance_loss, router_z_loss
 from mmbench.nn.norms import Norm, build_norm
-from mmbench.nn.rotary import RopeScaling, rotary_tables
+from mmbench.nn.rotary import RopeScaling, Rotation, rotary_tables
 from mmbench.nn.self_attention import SelfAttention
 
 
@@ -113,6 +113,10 @@ class Decoder(nn.Module):
                 raise UserError(
                     f"extra_embeddings is {self.extra_embeddings}, but with tie_embeddings every entry is predicted: "
                     "set tie_embeddings to false, or count them in vocab_size"
+                )
+            if sections is not None and self.sliding_window is not None:
+                raise UserError(
+                    "with mrope_sections a token has no one position to count a sliding_window from: drop one"
                 )
             if self.experts.num_experts and not self.gated:
                 raise UserError("experts are gated feed-forwards, but gated is false: set it to true, or drop experts")
@@ -218,12 +222,10 @@ class Decoder(nn.Module):
         Returns:
             ``balance`` and ``router_z``, float32 ``[B]`` each: of each row by itself, the mean over the blocks.
         """
-        mixtures = [block.feed_forward for block in self.blocks if isinstance(block, Block)]
-        routings = [part.last_routing for part in mixtures if isinstance(part, MixtureOfExperts)]
-        found = [routing for routing in routings if routing is not None]
-        if not found or self._is_token is None:
-            return {}
+        found = [mixture.last_routing for mixture in self._mixtures() if mixture.last_routing is not None]
         is_token = self._is_token
+        if not found or is_token is None:
+            return {}
         return {
             "balance": torch.stack([balance_loss(routing, is_token) for routing in found]).mean(0),
             "router_z": torch.stack([router_z_loss(routing, is_token) for routing in found]).mean(0),
@@ -231,8 +233,11 @@ class Decoder(nn.Module):
 
     def num_active_parameters(self) -> int:
         """Parameters that a token goes through: all, but for the routed experts that are not chosen for it."""
-        mixtures = [module for module in self.modules() if isinstance(module, MixtureOfExperts)]
-        return sum(p.numel() for p in self.parameters()) - sum(mixture.num_idle_parameters() for mixture in mixtures)
+        total = sum(parameter.numel() for parameter in self.parameters())
+        return total - sum(mixture.num_idle_parameters() for mixture in self._mixtures())
+
+    def _mixtures(self) -> list[MixtureOfExperts]:
+        return [module for module in self.modules() if isinstance(module, MixtureOfExperts)]
 
     def _learned(self, positions: Tensor) -> Tensor:
         """Learned position embeddings ``[B, L, D]``."""
@@ -281,12 +286,7 @@ class Block(nn.Module):
         )
 
     def forward(
-        self,
-        x: Tensor,
-        rotation: tuple[Tensor, Tensor] | None,
-        mask: Tensor | None,
-        cache: KeyValueCache | None,
-        layer: int,
+        self, x: Tensor, rotation: Rotation | None, mask: Tensor | None, cache: KeyValueCache | None, layer: int
     ) -> Tensor:
         """``[B, L, D]`` to ``[B, L, D]``."""
         x = x + self.attention(self.attention_norm(x), rotation, mask, cache, layer)

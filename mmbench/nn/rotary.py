@@ -11,6 +11,10 @@ from torch import Tensor
 from mmbench.config.errors import UserError
 
 
+Rotation = tuple[Tensor, Tensor]
+"""Cosines and sines, as `rotate` takes them."""
+
+
 @dataclass
 class RopeScaling:
     """Slower turning, for contexts longer than those a model was first trained on.
@@ -46,7 +50,7 @@ def rotary_tables(
     dtype: torch.dtype,
     scaling: RopeScaling | None = None,
     sections: Sequence[int] | None = None,
-) -> tuple[Tensor, Tensor]:
+) -> Rotation:
     """Cosines and sines ``[B, L, 1, rotary_dim / 2]`` for positions ``[B, L]``, or ``[B, L, 3]`` of an image's tokens.
 
     Angles in float32, whatever ``dtype``: they grow with the position and would lose their fraction.
@@ -93,7 +97,7 @@ def rotary_frequencies(
     return frequencies * (kept + (1 - kept) / scaling.factor)
 
 
-def rotate(x: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
+def rotate(x: Tensor, rotation: Rotation) -> Tensor:
     """Turn heads ``[B, L, H, Dh]`` by their position.
 
     Of the ``R`` dimensions that turn, ``i`` pairs with ``i + R / 2``, as at Hugging Face; those after them pass.
@@ -104,7 +108,8 @@ def rotate(x: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
     """
     cos, sin = rotation
     half = cos.shape[-1]
-    first, second = x[..., :half], x[..., half : 2 * half]
-    turned = (first * cos - second * sin, second * cos + first * sin)
-    passed = (x[..., 2 * half :],) if 2 * half < x.shape[-1] else ()
-    return torch.cat((*turned, *passed), -1)
+    if 2 * half == x.shape[-1]:
+        first, second = x.chunk(2, -1)
+        return torch.cat((first * cos - second * sin, second * cos + first * sin), -1)
+    first, second, passing = torch.split(x, [half, half, x.shape[-1] - 2 * half], -1)
+    return torch.cat((first * cos - second * sin, second * cos + first * sin, passing), -1)

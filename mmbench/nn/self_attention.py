@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from mmbench.nn.attention import attend
 from mmbench.nn.cache import KeyValueCache
 from mmbench.nn.norms import Norm, build_norm
-from mmbench.nn.rotary import rotate
+from mmbench.nn.rotary import Rotation, rotate
 
 
 class SelfAttention(nn.Module):
@@ -37,7 +37,7 @@ class SelfAttention(nn.Module):
     def forward(
         self,
         x: Tensor,
-        rotation: tuple[Tensor, Tensor] | None,
+        rotation: Rotation | None,
         mask: Tensor | None = None,
         cache: KeyValueCache | None = None,
         layer: int = 0,

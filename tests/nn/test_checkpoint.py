@@ -1,6 +1,7 @@
 """Checkpoint folders: what is read, written and refused; the agreement with each model is in ``layouts``."""
 
 import json
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -160,6 +161,21 @@ def test_a_decoder_that_no_type_holds_is_not_written(tmp_path: Path, variant: di
     with pytest.raises(UserError, match=message):
         save_language_model(decoder, tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_quantised_weights_are_refused(folder: Path) -> None:
+    _edit(folder, quantization_config={"quant_method": "gptq", "bits": 4})
+    with pytest.raises(UserError, match="quantised weights"):
+        load_language_model(folder)
+
+
+def test_offline_a_name_of_the_hub_is_looked_up_without_the_network(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "empty"))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **kwargs: pytest.fail("the network was used"))
+    with pytest.raises(UserError, match=r"weights 'somebody/some-model' is no folder here.*\(offline\)"):
+        load_language_model("somebody/some-model", offline=True)
 
 
 def test_a_configuration_of_other_sizes(folder: Path) -> None:

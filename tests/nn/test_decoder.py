@@ -253,6 +253,7 @@ def test_tied_head_is_the_embedding() -> None:
         ({"rotary_share": 0.1}, "of a head's 32 dimensions 3 turn"),
         ({"mrope_sections": [4, 4, 4]}, "add up to 16"),
         ({"mrope_sections": [8, 8]}, "three numbers"),
+        ({"mrope_sections": [4, 6, 6], "sliding_window": 8}, "drop one"),
         ({"extra_embeddings": 1}, "every entry is predicted"),
         ({"experts": ExpertSettings(num_experts=2), "gated": False}, "experts are gated"),
     ],
