@@ -7,12 +7,14 @@ from mmbench.config.errors import UserError, unknown_name
 from mmbench.config.model import SystemSettings
 from mmbench.config.tree import built, checked
 from mmbench.families.family import Family, SharedParts
+from mmbench.families.seeing_decoder import SeeingDecoder
 
 FAMILIES = {
     "unified": "mmbench.families.unified:Unified",
     "crossattn": "mmbench.families.crossattn:CrossAttn",
     "hybrid": "mmbench.families.hybrid:Hybrid",
     "dual": "mmbench.families.dual:Dual",
+    "coattn": "mmbench.families.coattn.family:CoAttn",
     "fusion": "mmbench.families.fusion.family:Fusion",
     "blind": "mmbench.families.blind:Blind",
 }
@@ -53,6 +55,10 @@ def build_family(system: SystemSettings, shared: SharedParts, objective_weights:
                 f"'modality_dropout' names '{modality}', but family '{system.family}' can withhold {can}: leave it out"
             )
     family.modality_dropout = dict(system.modality_dropout)
+    if system.lora.rank:
+        if not isinstance(family, SeeingDecoder):
+            raise UserError(f"family '{system.family}' generates nothing by a language model: leave 'lora' out")
+        family.adapt(system.lora)
     for stage in system.stages:
         for part in stage.train:
             if part != "all" and part not in family.parts():

@@ -9,6 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from mmbench.config.model import LoraSettings
 from mmbench.data.batch import Batch, Role
 from mmbench.families.embedding_heads import EmbeddingHeads
 from mmbench.families.family import Family, SharedParts, Task
@@ -18,6 +19,7 @@ from mmbench.families.sight import Sight
 from mmbench.families.trainee import Losses
 from mmbench.families.trunk import SEES_IMAGE, Between, PlainRows, Rows, at_role, read_rows, token_losses
 from mmbench.metrics.language_model.token_loss import token_loss
+from mmbench.nn.lora import Adapters, add_lora
 
 
 class SeeingDecoder(Family):
@@ -36,6 +38,7 @@ class SeeingDecoder(Family):
         self.decoder = shared.decoder
         self.caption_prompt = shared.caption_prompt
         self.heads = EmbeddingHeads(shared.decoder.config.width, embed_dim)
+        self.lora: Adapters | None = None
 
     def see(self, images: Tensor, sizes: Tensor | None = None) -> Sight:
         """What the decoder gets of the images."""
@@ -58,7 +61,16 @@ class SeeingDecoder(Family):
 
     def parts(self) -> dict[str, nn.Module]:
         """The parts every such family has; subclasses add their own."""
-        return {"encoder": self.encoder, "language_model": self.decoder, "heads": self.heads}
+        lora = {} if self.lora is None else {"lora": self.lora}
+        return {"encoder": self.encoder, "language_model": self.decoder, "heads": self.heads, **lora}
+
+    def adapt(self, lora: LoraSettings) -> None:
+        """Give the language model low-rank adapters, which are a part of their own.
+
+        Raises:
+            UserError: the language model has no such matrices.
+        """
+        self.lora = add_lora(self.decoder, lora.rank, lora.alpha, lora.targets)
 
     # Learning.
 
@@ -162,7 +174,7 @@ class SeeingDecoder(Family):
         return bos if sight.prefix is None else torch.cat([bos, sight.prefix.to(bos.dtype)], dim=1)
 
     def read(self, rows: Rows, sight: Sight, withheld: Tensor | None = None) -> Tensor:
-        """Hidden states ``[B, T, D]`` of the rows' text; rows from which the image is ``withheld`` (bool ``[B]``) see none."""
+        """Hidden states ``[B, T, D]`` of the rows' text; ``withheld``, bool ``[B]``: which rows do not see the image."""
         sees_image = torch.isin(rows.roles, torch.tensor(SEES_IMAGE, device=rows.roles.device))
         if withheld is not None:
             sees_image = sees_image & ~withheld[:, None]

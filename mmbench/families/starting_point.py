@@ -7,6 +7,7 @@ from mmbench.config.training import ObjectiveSettings
 from mmbench.data.batch import Batch, Role
 from mmbench.families.trainee import Losses, Trainee
 from mmbench.families.trunk import at_role, read_rows, token_losses
+from mmbench.families.vision.views import square_views
 from mmbench.nn.contrastive import ContrastiveHead
 from mmbench.nn.decoder import Decoder
 from mmbench.nn.encoders import ImageEncoder
@@ -36,7 +37,8 @@ class ContrastivePretraining(Trainee):
         An image is the maximum of its tokens, dimension by dimension: what one token sees is not averaged away, and
         the systems read tokens, not their mean.
         """
-        image = self.encoder(self.encoder.normalise(batch.images)).amax(dim=1)
+        pixels = square_views(self.encoder.normalise(batch.images), batch.sizes).pixels
+        image = self.encoder(pixels).amax(dim=1)
         hidden = _read_text(self.text_tower, batch, self.bos_id)
         text, valid = at_role(hidden, batch.roles, Role.TEXT_QUERY)
         loss, _ = self.head.loss(self.head.embed_image(image), self.head.embed_text(text), valid, self.group)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 import torch
+from torch import Tensor
 
 from mmbench.config.baselines import BLIND, CHANCE, MAJORITY
 from mmbench.config.budget import parse_budget
@@ -158,11 +159,17 @@ def train_cell(opened: OpenedRun, files: CellFiles) -> None:
     most_rows = settings.trainer.micro_batch_rows or settings.training.batch_rows
     family, meter, stages, rows = with_rows_that_fit(attempt, most_rows, settings.training)
     if not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0:
-        cost = family.cpu().cost(opened.datamodule.split(TEST).images([0]))
+        cost = family.cpu().cost(*_first_image(opened.datamodule))
         ledger = _ledger(meter, cost, stages, settings) | {"micro_batch_rows": rows}
         if not isinstance(files, TrialFiles):
             ledger |= tuning_ledger(opened.files, system)
         files.write(files.read() | {"ledger": ledger, "stages": stages})
+
+
+def _first_image(datamodule: MultimodalDataModule) -> tuple[Tensor, Tensor]:
+    """One test image and its size: what an image costs is asked of it."""
+    split = datamodule.split(TEST)
+    return split.images([0]), split.sizes([0])
 
 
 def trained(opened: OpenedRun, files: CellFiles) -> tuple[Family, dict[str, Any], list[dict[str, Any]]]:

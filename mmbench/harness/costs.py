@@ -5,13 +5,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from mmbench.config.model import StageSettings
 from mmbench.data.datamodule import MultimodalDataModule
 from mmbench.data.example import TEST
 from mmbench.families.family import Family
 from mmbench.harness.cell import build
 from mmbench.harness.flops import count_step_flops
-from mmbench.harness.latency import resized, side_near
+from mmbench.harness.latency import resized, resized_sizes, side_near, step_of
 from mmbench.harness.matching import trainable_parameters
 from mmbench.harness.opened import open_run
 from mmbench.harness.run_files import read_json, write_json
@@ -37,12 +39,17 @@ def count_costs(root: Path) -> None:
     for factor in FACTORS:
         side = side_near(families, opened.settings.image_size, factor)
         for name, family in families.items():
-            cost = _cost(family, systems[name].stages, opened.datamodule, side)
+            cost = _cost(family, systems[name].stages, opened.datamodule, side, step_of(families))
             rows.append({"system": name, "image_size": side, **cost})
     write_json(opened.files.costs, {"factors": list(FACTORS), "rows": rows})
 
 
-def _cost(family: Family, stages: list[StageSettings], datamodule: MultimodalDataModule, side: int) -> dict[str, Any]:
+def _cost(
+    family: Family, stages: list[StageSettings], datamodule: MultimodalDataModule, side: int, step_px: int
+) -> dict[str, Any]:
+    def at_side(sizes: Tensor) -> Tensor:
+        return resized_sizes(sizes, datamodule.settings.image_size, side, step_px)
+
     flops, trainable = 0.0, 0
     steps = range(math.ceil(_ROWS / datamodule.batch_rows))
     samples = sum(datamodule.train_batch(step, 0, 1).totals.samples for step in steps)
@@ -53,7 +60,8 @@ def _cost(family: Family, stages: list[StageSettings], datamodule: MultimodalDat
         trainable = max(trainable, trainable_parameters(family, stage.train))
         for step, first in places:
             batch = datamodule.train_batch(step, first, group)
-            larger = replace(batch, images=resized(batch.images, side))
+            larger = replace(batch, images=resized(batch.images, side), sizes=at_side(batch.sizes))
             flops += stage.share * count_step_flops(family, larger)
-    cost = family.cost(resized(datamodule.split(TEST).images([0]), side))
+    first = datamodule.split(TEST)
+    cost = family.cost(resized(first.images([0]), side), at_side(first.sizes([0])))
     return {**cost, "parameters_trainable": trainable, "flops_per_sample": flops / samples}

@@ -166,7 +166,8 @@ class _OneSystem:
         """The plan under each budget."""
         stages = self.system.stages
         described = [(self.family.freeze_all_but(s.train), trainable_parameters(self.family, s.train)) for s in stages]
-        cost = self.family.cost(self.sizes.batch(0, 0).images[:1].to(self.device))
+        first = self.sizes.batch(0, 0).to(self.device)
+        cost = self.family.cost(first.images[:1], first.sizes[:1])
         parameters = {
             "total": cost["parameters_total"],
             "trainable": max((count for _, count in described), default=0),

@@ -60,6 +60,7 @@ def pretraining_files(settings: Settings, datamodule: MultimodalDataModule, runs
         "data": datamodule.dataset.fingerprint,
         "tokenizer": datamodule.tokenizer.hash,
         "image_size": settings.image_size,
+        "layout": [settings.data.layout, settings.data.size_multiple],
         "max_text_tokens": settings.training.rows.max_text_tokens,
         "precision": settings.trainer.precision,
         "attention": settings.trainer.attention,

@@ -30,7 +30,7 @@ ENCODER = EncoderSettings(
     weights="random",
 )
 LANGUAGE_MODEL = LanguageModelSettings(
-    weights="random", width=32, depth=4, num_heads=4, num_kv_heads=2, feed_forward_width=64
+    weights="random", width=64, depth=4, num_heads=2, num_kv_heads=1, feed_forward_width=64
 )
 Build = Callable[..., Family]
 
