@@ -174,7 +174,7 @@ class SeeingDecoder(Family):
         return bos if sight.prefix is None else torch.cat([bos, sight.prefix.to(bos.dtype)], dim=1)
 
     def read(self, rows: Rows, sight: Sight, withheld: Tensor | None = None) -> Tensor:
-        """Hidden states ``[B, T, D]`` of the rows' text; ``withheld``, bool ``[B]``: which rows do not see the image."""
+        """Hidden states ``[B, T, D]`` of the rows' text; ``withheld``, bool ``[B]``: rows that do not see the image."""
         sees_image = torch.isin(rows.roles, torch.tensor(SEES_IMAGE, device=rows.roles.device))
         if withheld is not None:
             sees_image = sees_image & ~withheld[:, None]
