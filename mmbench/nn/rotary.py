@@ -10,7 +10,6 @@ from torch import Tensor
 
 from mmbench.config.errors import UserError
 
-
 Rotation = tuple[Tensor, Tensor]
 """Cosines and sines, as `rotate` takes them."""
 

@@ -13,6 +13,7 @@ from mmbench.nn.checkpoint_files import read_tensors
 from mmbench.nn.decoder import Decoder
 from mmbench.nn.layouts import aria_text, clip_text, idefics_text, llama, mllama_text, persimmon, qwen2_vl_text
 from mmbench.nn.tensor_names import Joined, to_ours, to_theirs
+from tests.nn.layouts.generation import greedy
 
 transformers = pytest.importorskip("transformers")
 
@@ -49,6 +50,11 @@ def there_and_back(model: Any, folder: Path, config: Decoder.Config, names: Iter
     return decoder.eval()
 
 
+def assert_generates_the_same_batched_and_alone(decoder: Decoder) -> None:
+    prompts = [IDS[0, :9].tolist(), IDS[1, :4].tolist()]
+    assert greedy(decoder, prompts) == [greedy(decoder, [prompt])[0] for prompt in prompts]
+
+
 @torch.no_grad()
 def assert_same(ours: Tensor, theirs: Tensor) -> None:
     assert theirs.std() > 0.1
@@ -75,6 +81,7 @@ def test_qwen2_vl_with_positions_of_an_image(changed: dict[str, int], tmp_path: 
     assert_same(ours, theirs)
     assert (decoder(decoder.embed(IDS), POSITIONS) - ours).abs().max() > 0.01
     assert_same(decoder(decoder.embed(IDS), POSITIONS), model(IDS).last_hidden_state)
+    assert_generates_the_same_batched_and_alone(decoder)
 
 
 @pytest.mark.parametrize("cross", [[1], [0, 3]])
@@ -96,6 +103,7 @@ def test_llama_3_2_vision_without_images(cross: list[int], tmp_path: Path) -> No
     names = mllama_text.names(config, prefix_theirs="model.", cross_attention_layers=cross)
     decoder = there_and_back(model, tmp_path, config, names)
     assert_same(decoder.logits(decoder(decoder.embed(IDS), POSITIONS)), model(IDS).logits)
+    assert_generates_the_same_batched_and_alone(decoder)
     assert mllama_text.read_config(content | mllama_text.write_config(config, cross)) == config
 
 
@@ -115,6 +123,7 @@ def test_idefics_with_its_gates_shut(additional: int, tmp_path: Path) -> None:
     pixels, sees = torch.randn(2, 1, 3, 8, 8), torch.ones(2, 11, 1, dtype=torch.long)
     theirs = model(ids, attention_mask=torch.ones_like(ids), pixel_values=pixels, image_attention_mask=sees).logits
     assert_same(decoder.logits(decoder(decoder.embed(ids), POSITIONS)), theirs)
+    assert_generates_the_same_batched_and_alone(decoder)
     assert idefics_text.read_config(content | idefics_text.write_config(config, additional)) == config
 
 
