@@ -23,7 +23,8 @@ from mmbench.families.vision.gated import (
     reach_of,
 )
 from mmbench.families.vision.layout import Layout, LayoutOptions
-from mmbench.families.vision.look import LookOptions, look, prepared
+from mmbench.families.vision.look import LookOptions, joined_dim, look, prepared
+from mmbench.families.vision.options import refuse_unused
 from mmbench.families.vision.rows import in_rows
 
 
@@ -49,6 +50,9 @@ class CrossAttn(SeeingDecoder):
         self.encoder = prepared(shared.encoder, config, shared.image_size)
         decoder = shared.decoder.config
         width = decoder.width if config.context_width is None else config.context_width
+        if config.connector == "none":
+            refuse_unused(config, ("context_width",), "there is no connector", "a connector")
+            width = joined_dim(self.encoder, config)
         side = config.side(shared.image_size)
         self.connector, _ = connector_for(config, config, self.encoder, width, side)
         tags = LayoutOptions(tile_tags=config.tile_tags)

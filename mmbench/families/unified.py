@@ -37,6 +37,11 @@ class Unified(SeeingDecoder):
         """Side of a patch in pixels where there is no encoder; that of the shared encoder's if not given."""
         lead: list[int] = field(default_factory=list)
         """Ids of tokens that stand before the image, as a published model's prompt has them."""
+        trail: list[int] = field(default_factory=list)
+        """Ids of tokens that stand after it."""
+        break_ids: list[int] = field(default_factory=list)
+        """Ids of the token after each row and of the one that ends the image, where ``row_breaks: break`` are tokens of
+        the vocabulary; then no embeddings of their own are learned."""
 
     def __init__(self, config: Config, shared: SharedParts, objective_weights: Mapping[str, float]) -> None:
         super().__init__(shared, objective_weights)
@@ -45,10 +50,8 @@ class Unified(SeeingDecoder):
         decoder = shared.decoder.config
         side = config.side(shared.image_size)
         self.connector, grid = connector_for(config, config, self.encoder, decoder.width, side)
-        self.layout = Layout(config, decoder, config.num_tags, grid)
-        outside = [token for token in config.lead if not 0 <= token < decoder.vocab_size]
-        if outside:
-            raise UserError(f"option 'lead' has {outside[0]}, but token ids go from 0 to {decoder.vocab_size - 1}")
+        self.layout = Layout(config, decoder, config.num_tags, grid, own_breaks=not config.break_ids)
+        _check_ids(config, decoder.vocab_size)
 
     @property
     def size_step(self) -> int:
@@ -58,8 +61,11 @@ class Unified(SeeingDecoder):
     def see(self, images: Tensor, sizes: Tensor | None = None) -> Sight:
         """Every token that the connector makes of a view becomes one of the decoder's context."""
         looks = [one.through(self.connector) for one in look(self.encoder, images, sizes, self.config)]
-        lead = self.decoder.embed(torch.tensor(self.config.lead, device=self.device)) if self.config.lead else None
-        return self.layout.sight(self.layout(looks, len(images)), looks, lead)
+        lead, trail, breaks = (
+            self.decoder.embed(torch.tensor(ids, device=self.device)) if ids else None
+            for ids in (self.config.lead, self.config.trail, self.config.break_ids)
+        )
+        return self.layout.sight(self.layout(looks, len(images), trail, breaks), looks, lead, trail)
 
     def parts(self) -> dict[str, nn.Module]:
         """The common parts, and the connector with all that stands among its tokens."""
@@ -76,3 +82,15 @@ def _encoder(config: Unified.Config, shared: ImageEncoder) -> ImageEncoder:
         return RawPatches(patch_size)
     refuse_unused(config, ("patch_size",), "the encoder's patches are as they are", "encoder: none")
     return shared
+
+
+def _check_ids(config: Unified.Config, vocab_size: int) -> None:
+    for option in ("lead", "trail", "break_ids"):
+        outside = [token for token in getattr(config, option) if not 0 <= token < vocab_size]
+        if outside:
+            raise UserError(f"option '{option}' has {outside[0]}, but token ids go from 0 to {vocab_size - 1}")
+    if config.break_ids and (config.row_breaks != "break" or len(config.break_ids) != 2):
+        raise UserError(
+            f"option 'break_ids' is {config.break_ids}: give two ids, of the row's break and of the image's end, and "
+            "row_breaks: break; or leave the option out"
+        )

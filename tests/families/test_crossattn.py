@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from mmbench.config.errors import UserError
 from mmbench.data.batch import Batch
 from mmbench.data.datamodule import MultimodalDataModule
 from mmbench.families.crossattn import CrossAttn
@@ -13,6 +14,8 @@ from mmbench.families.sight import Sight
 from mmbench.families.trunk import SEES_IMAGE
 from mmbench.nn.cross_attention import GatedCrossAttention
 from tests.families.tiny import Build
+from tests.families.vision.pictures import pictures
+from tests.families.vision.reading import check_sizes
 
 
 def test_at_the_start_it_is_the_language_model(build: Build, batch: Batch) -> None:
@@ -70,15 +73,67 @@ def test_keys_and_values_are_computed_once_a_generation(
     prompts = [datamodule.tokenizer.encode("Caption:")] * 3
     new = family.generate(family.see(datamodule.split("test").images(range(3))), prompts, 10)
     assert [len(tokens) for tokens in new] == [10] * 3
-    assert len(computed) == 2, "once for each of the two layers"
+    assert len(computed) == 4, "once for each of the four layers"
     assert len(seen) == (1 if name == "crossattn" else 2), "the hybrid's thumbnail is a second look"
 
 
-@pytest.mark.parametrize(("every", "blocks"), [(1, ["0", "1"]), (2, ["0"])])
-def test_a_layer_before_every_so_many_blocks(build: Build, every: int, blocks: list[str]) -> None:
-    family = build("crossattn", every=every, feed_forward=False)
-    assert list(gated(family)) == blocks
-    assert not any(layer.has_feed_forward for layer in gated(family).values())
+def test_a_layer_before_every_so_many_blocks(build: Build) -> None:
+    assert list(gated(build("crossattn", every=3))) == ["0", "3"]
+
+
+def test_a_resampler_makes_few_tokens_of_many(build: Build, batch: Batch) -> None:
+    resampler = {"num_latents": 5, "depth": 1, "num_heads": 2}
+    family = build("crossattn", connector="perceiver", connector_options=resampler)
+    keys, _ = family.see(batch.images).contexts[0]
+    assert keys.shape[2] == 5
+    assert gated(family)["0"].key_value.in_features == family.decoder.config.width
+    narrow = build("crossattn", connector="perceiver", connector_options=resampler, context_width=24)
+    assert gated(narrow)["0"].key_value.in_features == 24
+    assert "connector" in family.parts()
+    assert "connector" not in build("crossattn").parts(), "nothing stands between encoder and gated layers"
+
+
+def test_layers_of_the_encoder_joined(build: Build, batch: Batch) -> None:
+    family = build("crossattn", layers=[1, 2], with_last=True)
+    assert gated(family)["0"].key_value.in_features == 3 * 24
+    assert family.see(batch.images).contexts[0][0].shape[2] == 16
+
+
+def test_tags_stand_in_the_text_and_look_at_their_tile(build: Build) -> None:
+    """A change in one tile moves that tile's tag and what the text makes of the image, and no other tag."""
+    family = build("crossattn", open_gates=True, views="tiles", thumbnail="none", tile_tags=True, every=4)
+    images = pictures()[:1]
+    changed = images.clone()
+    changed[:, :, 24:, 24:] = 255  # the last of four tiles
+    moved = [moved_by_the_image(family, image) for image in (images, changed)]
+    assert [torch.equal(*tag) for tag in zip(*moved, strict=True)] == [True] * 3 + [False]
+
+
+def test_pictures_of_several_sizes_are_read_as_if_alone(build: Build, datamodule: MultimodalDataModule) -> None:
+    for options in ({"views": "tiles", "tile_tags": True}, {"views": "tiles", "connector": "pixel_shuffle"}):
+        check_sizes(build("crossattn", open_gates=True, **options), datamodule)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"context_width": 8}, "'context_width' is 8, but there is no connector"),
+        ({"tile_tags": True}, "'tile_tags' is True, but there are no tiles.*views: tiles"),
+        ({"every": 5}, "'every' is 5; it must be from 1 to 4"),
+    ],
+)
+def test_what_does_not_go_together(build: Build, options: dict[str, object], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        build("crossattn", **options)
+
+
+def moved_by_the_image(family: Any, images: Tensor) -> list[Tensor]:
+    """What the first gated layer adds to each tag."""
+    sight = family.see(images)
+    prefix = family.prefix(sight, len(images))
+    sees = torch.zeros(prefix.shape[:2], dtype=torch.bool)
+    between = family.between(sight, sees, prefix.shape[1])
+    return list((between(0, prefix) - prefix)[0, 1:])
 
 
 def gated(family: Any) -> dict[str, GatedCrossAttention]:

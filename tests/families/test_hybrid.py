@@ -7,6 +7,8 @@ from mmbench.config.errors import UserError
 from mmbench.data.batch import Batch
 from mmbench.data.datamodule import MultimodalDataModule
 from tests.families.tiny import Build
+from tests.families.vision.pictures import SIZES, pictures
+from tests.families.vision.reading import check_sizes
 
 
 @pytest.mark.parametrize(("factor", "num_tokens"), [(2, 4), (4, 1)])
@@ -14,25 +16,54 @@ def test_thumbnail_tokens(build: Build, datamodule: MultimodalDataModule, factor
     family = build("hybrid", thumbnail_factor=factor)
     sight = family.see(datamodule.split("test").images(range(2)))
     assert sight.prefix is not None
-    assert sight.prefix.shape == (2, num_tokens, 32)
+    assert sight.prefix.shape == (2, num_tokens, family.decoder.config.width)
     assert sight.contexts is not None
     keys, values = sight.contexts[0]
-    assert keys.shape == values.shape == (2, 2, 16, 8), "two key heads of 8, all 16 tokens of the image as it is"
+    assert keys.shape == values.shape
+    assert keys.shape[2] == 16, "all tokens of the image as it is"
 
 
 def test_thumbnail_shows_the_whole_image(build: Build) -> None:
     family = build("hybrid", thumbnail_factor=4)
-    images = torch.zeros(2, 3, 32, 32, dtype=torch.uint8)
-    images[1, :, 28:, 28:] = 255  # the last corner, which a cut-out would miss
+    images = torch.zeros(2, 3, 48, 48, dtype=torch.uint8)
+    images[1, :, 44:, 44:] = 255  # the last corner, which a cut-out would miss
     prefix = family.see(images).prefix
     assert prefix is not None
     assert not torch.allclose(prefix[0], prefix[1], atol=1e-4)
 
 
-def test_thumbnail_that_does_not_divide_into_patches(build: Build, batch: Batch) -> None:
-    family = build("hybrid", thumbnail_factor=3)
-    with pytest.raises(UserError, match=r"'thumbnail_factor' is 3.*make image_size a multiple of 24"):
-        family.see(batch.images)
+def test_tiles_come_in_by_the_gates_and_the_thumbnail_by_the_context(build: Build) -> None:
+    family = build("hybrid", views="tiles", tile_tags=True, thumbnail="first")
+    sight = family.see(pictures(), SIZES)
+    keys, _ = sight.contexts[0]
+    assert keys.shape[2] == 16, "four tiles of four patches at most"
+    assert sight.context_mask.sum(1).tolist() == [16, 8, 16, 4]
+    assert sight.prefix_mask.sum(1).tolist() == [5 + 4, 5 + 2, 5 + 4, 5 + 1], (
+        "the thumbnail's tag and tokens, then tags"
+    )
+    assert sight.prefix_reach.sum(2)[0].tolist() == [0] * 5 + [4] * 4, "each tag reaches its tile's patches"
+    last = build("hybrid", views="tiles", tile_tags=True).see(pictures(), SIZES)
+    assert last.prefix_reach.sum(2)[0].tolist() == [4] * 4 + [0] * 5
+
+
+def test_pictures_of_several_sizes_are_read_as_if_alone(build: Build, datamodule: MultimodalDataModule) -> None:
+    for options in ({}, {"views": "tiles", "tile_tags": True}, {"views": "tiles", "connector": "pixel_shuffle"}):
+        check_sizes(build("hybrid", open_gates=True, **options), datamodule)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"thumbnail_factor": 3}, "'thumbnail_factor' is 3.*make image_size a multiple of 36"),
+        ({"thumbnail_factor": 1}, "'thumbnail_factor' is 1; a thumbnail is smaller"),
+        ({"views": "tiles", "thumbnail": "none"}, "'thumbnail' is 'none', but in a hybrid.*family: crossattn"),
+        ({"views": "native"}, "'views' is 'native', but a hybrid system has a thumbnail"),
+        ({"connector": "pixel_shuffle", "thumbnail_factor": 4}, "joins 2 x 2 patches, but an image has 1 x 1"),
+    ],
+)
+def test_what_does_not_go_together(build: Build, options: dict[str, object], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        build("hybrid", **options)
 
 
 def test_closed_gates_leave_the_thumbnail(build: Build, batch: Batch) -> None:

@@ -51,7 +51,7 @@ def test_unknown_family(build: Build, name: str, message: str) -> None:
         ("unified", {"conector": "mlp"}, "'conector' in the options of family 'unified'; did you mean 'connector'"),
         ("unified", {"connector": "mpl"}, "unknown connector 'mpl'; did you mean 'mlp'"),
         ("blind", {"every": 2}, "unknown key 'every' in the options of family 'blind'"),
-        ("crossattn", {"every": 3}, "'every' is 3; it must be from 1 to the decoder's depth, 2"),
+        ("crossattn", {"every": 5}, "'every' is 5; it must be from 1 to 4, for the decoder has a depth of 4"),
         ("crossattn", {"every": "two"}, "'every' in the options of family 'crossattn' is 'two'"),
         ("hybrid", {"every": 0}, "'every' is 0"),
         ("hybrid", {"thumbnail_factor": 1}, "'thumbnail_factor' is 1; a thumbnail is smaller"),

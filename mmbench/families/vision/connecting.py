@@ -49,10 +49,10 @@ def connector_for(
     else:
         own = options.connector_options
         connector = build_connector(options.connector, in_dim, width, grid, own, options.connector_width)
-    if connector.out_dim != width and options.connector != "none":
+    if connector.out_dim != width:
         raise UserError(
-            f"connector '{options.connector}' makes tokens of width {connector.out_dim}, but {width} are asked for: "
-            "a connector has to pass its argument out_dim on, and give tokens of that width"
+            f"connector '{options.connector}' makes tokens of width {connector.out_dim}, but {width} is asked for: "
+            "give one that changes the width (connector: linear), or make its class give tokens of its argument out_dim"
         )
     if views.views == "native":
         _check_native(options, encoder, connector)

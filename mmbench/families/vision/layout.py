@@ -38,7 +38,14 @@ class Layout(nn.Module):
     text goes on after the largest of them (arXiv 2409.12191).
     """
 
-    def __init__(self, options: LayoutOptions, decoder: Decoder.Config, num_tags: int, grid: Grid | None) -> None:
+    def __init__(
+        self,
+        options: LayoutOptions,
+        decoder: Decoder.Config,
+        num_tags: int,
+        grid: Grid | None,
+        own_breaks: bool = True,
+    ) -> None:
         """Make the embeddings.
 
         Args:
@@ -46,6 +53,7 @@ class Layout(nn.Module):
             decoder: of the language model.
             num_tags: tiles, the thumbnail included, that an image can have; 0: there are no tiles.
             grid: rows and columns of a view's tokens; None: they lie in none.
+            own_breaks: whether breaks have learned embeddings; if not, they are given to `forward`.
 
         Raises:
             UserError: options that do not go together, or not with such tokens.
@@ -56,23 +64,37 @@ class Layout(nn.Module):
         _check(options, self.three_positions, num_tags, grid)
         width = decoder.width
         self.tags = embeddings(num_tags, width) if options.tile_tags else None
-        self.row_break = embeddings(1, width) if options.row_breaks != "none" else None
-        self.image_end = embeddings(1, width) if options.row_breaks == "break" else None
+        self.row_break = embeddings(1, width) if own_breaks and options.row_breaks != "none" else None
+        self.image_end = embeddings(1, width) if own_breaks and options.row_breaks == "break" else None
         rows, columns = grid if grid and options.image_positions else (0, 0)
         self.row_positions = embeddings(rows, width) if rows else None
         self.column_positions = embeddings(columns, width) if columns else None
 
-    def forward(self, looks: Sequence[Look], num_images: int) -> Row:
-        """The connected tokens of B images with all that stands among them, and where those of each view stand."""
-        return in_rows([self._dressed(one) for one in looks], [one.images for one in looks], num_images)
+    def forward(
+        self, looks: Sequence[Look], num_images: int, trail: Tensor | None = None, breaks: Tensor | None = None
+    ) -> Row:
+        """The connected tokens of B images with all that stands among them, and where those of each view stand.
 
-    def sight(self, row: Row, looks: Sequence[Look], lead: Tensor | None = None) -> Sight:
+        Args:
+            looks: the views.
+            num_images: ``B``.
+            trail: ``[N, D]`` embeddings that stand after each image.
+            breaks: ``[2, D]`` embeddings of the breaks, where they are not learned here.
+        """
+        pieces, images = [self._dressed(one, breaks) for one in looks], [one.images for one in looks]
+        if trail is not None:
+            pieces.append(trail.to(pieces[0].dtype).expand(num_images, -1, -1))
+            images.append(list(range(num_images)))
+        return in_rows(pieces, images, num_images)
+
+    def sight(self, row: Row, looks: Sequence[Look], lead: Tensor | None = None, trail: Tensor | None = None) -> Sight:
         """The prefix of B images.
 
         Args:
             row: as `forward` made it.
             looks: of which it was made.
             lead: ``[N, D]`` embeddings that stand before each image.
+            trail: those that ``row`` was given.
         """
         num_lead, num_images = 0 if lead is None else len(lead), len(row.values)
         prefix, mask = row.values, row.mask
@@ -81,10 +103,12 @@ class Layout(nn.Module):
             mask = None if mask is None else F.pad(mask, (num_lead, 0), value=True)
         sight = Sight(prefix=prefix, prefix_mask=mask)
         if self.three_positions:
-            sight.prefix_positions, sight.text_start = _positions(looks, num_images, num_lead, prefix.device)
+            num_trail = 0 if trail is None else len(trail)
+            places = _positions(looks, num_images, num_lead, num_trail, prefix.device)
+            sight.prefix_positions, sight.text_start = places
         return sight
 
-    def _dressed(self, one: Look) -> Tensor:
+    def _dressed(self, one: Look, breaks: Tensor | None) -> Tensor:
         """``[V, M, D]`` with all that stands among them."""
         tokens = one.tokens
         if one.grid is not None:
@@ -94,21 +118,14 @@ class Layout(nn.Module):
                     for table, num in zip((self.row_positions, self.column_positions), one.grid, strict=True)
                 )
                 tokens = tokens + (rows[:, None] + columns).flatten(0, 1).to(tokens.dtype)
-            if self.row_break is not None:
-                tokens = self._broken(tokens, one.grid, self.row_break)
+            if breaks is not None:
+                tokens = _broken(tokens, one.grid, breaks[:1], breaks[1:])
+            elif self.row_break is not None:
+                tokens = _broken(tokens, one.grid, self.row_break, self.image_end)
         if self.tags is not None:
             tag = self.tags[torch.tensor(one.tags, device=tokens.device)]
             tokens = torch.cat([tag[:, None].to(tokens.dtype), tokens], dim=1)
         return tokens
-
-    def _broken(self, tokens: Tensor, grid: Grid, row_break: Tensor) -> Tensor:
-        rows, columns = grid
-        ends = row_break.expand(rows, -1)
-        if self.image_end is not None:
-            ends = torch.cat([ends[1:], self.image_end])
-        ends = ends[:, None].to(tokens.dtype).expand(len(tokens), -1, -1, -1)  # [V, rows, 1, D]
-        in_rows_of_patches = tokens.view(len(tokens), rows, columns, -1)
-        return torch.cat([in_rows_of_patches, ends], dim=2).flatten(1, 2)
 
 
 def embeddings(num: int, width: int) -> nn.Parameter:
@@ -137,7 +154,20 @@ def _stretched(table: Tensor, num: int) -> Tensor:
     return F.interpolate(table.T[None], size=num, mode="linear", align_corners=False)[0].T
 
 
-def _positions(looks: Sequence[Look], num_images: int, num_lead: int, device: torch.device) -> tuple[Tensor, Tensor]:
+def _broken(tokens: Tensor, grid: Grid, row_break: Tensor, image_end: Tensor | None) -> Tensor:
+    """``[V, rows * columns, D]`` with ``row_break [1, D]`` after each row, but ``image_end`` after the last."""
+    rows, columns = grid
+    ends = row_break.expand(rows, -1)
+    if image_end is not None:
+        ends = torch.cat([ends[1:], image_end])
+    ends = ends[:, None].to(tokens.dtype).expand(len(tokens), -1, -1, -1)  # [V, rows, 1, D]
+    in_rows_of_patches = tokens.view(len(tokens), rows, columns, -1)
+    return torch.cat([in_rows_of_patches, ends], dim=2).flatten(1, 2)
+
+
+def _positions(
+    looks: Sequence[Look], num_images: int, num_lead: int, num_trail: int, device: torch.device
+) -> tuple[Tensor, Tensor]:
     """Positions ``[B, N, 3]`` of the prefix, and ``[B]`` where the text goes on."""
     first = 1 + num_lead  # <bos> stands at 0
     pieces, text_start = [], [first] * num_images
@@ -147,6 +177,10 @@ def _positions(looks: Sequence[Look], num_images: int, num_lead: int, device: to
         pieces.append(F.pad(place + first, (1, 0), value=first).expand(len(one.images), -1, -1))
         for image in one.images:
             text_start[image] = first + max(rows, columns)
-    of_image = in_rows(pieces, [one.images for one in looks], num_images).values
+    after_image = torch.tensor(text_start, device=device)
+    of_trail = after_image[:, None] + torch.arange(num_trail, device=device)
+    pieces.append(of_trail[..., None].expand(-1, -1, 3))
+    images = [*(one.images for one in looks), list(range(num_images))]
+    of_image = in_rows(pieces, images, num_images).values
     of_lead = torch.arange(1, first, device=device)[:, None].expand(num_images, -1, 3)
-    return torch.cat([of_lead, of_image], dim=1), torch.tensor(text_start, device=device)
+    return torch.cat([of_lead, of_image], dim=1), after_image + num_trail
