@@ -1,5 +1,6 @@
 """``mmbench list``: the systems, data, scales and search spaces that can be named."""
 
+import itertools
 import shutil
 import textwrap
 from typing import Any
@@ -7,10 +8,8 @@ from typing import Any
 from jsonargparse import Namespace
 
 from mmbench.cli.parser import CommandParser
-from mmbench.config.model import SystemSettings
+from mmbench.cli.system_table import HEADER, notes, system_rows
 from mmbench.config.presets import Kind, config_dir, describe, find_preset, preset_names
-from mmbench.config.tree import checked
-from mmbench.config.yaml_text import read_yaml
 
 
 def add_parser(commands: Any) -> None:
@@ -21,24 +20,27 @@ def add_parser(commands: Any) -> None:
 
 
 def run(arguments: Namespace) -> int:
-    """Print one line for each name."""
+    """Print one line for each name; of systems also what they are."""
     kind: Kind = arguments.kind
-    rows = [_row(kind, name) for name in preset_names(kind)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)] if rows else []
-    for row in rows:
-        head = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False))
-        width = max(shutil.get_terminal_size((100, 24)).columns, len(head) + 30)
-        lines = textwrap.wrap(row[-1], width - len(head) - 2) or [""]
-        print(f"{head}  {lines[0]}".rstrip())
-        for line in lines[1:]:
-            print(f"{'':{len(head)}}  {line}")
+    if kind == "systems":
+        _print_rows([list(HEADER), *system_rows()], wrapped=2)
+        print("", *notes(), sep="\n")
+    else:
+        _print_rows([[name, describe(find_preset(kind, name))] for name in preset_names(kind)], wrapped=1)
     print(f"\nThe files are in {config_dir() / kind}; the path of another YAML file can be given in place of a name.")
     return 0
 
 
-def _row(kind: Kind, name: str) -> list[str]:
-    path = find_preset(kind, name)
-    if kind != "systems":
-        return [name, describe(path)]
-    system = checked(read_yaml(path), SystemSettings, "", str(path))
-    return [name, system.get("family", SystemSettings.family), system.get("paper", "") or describe(path)]
+def _print_rows(rows: list[list[str]], wrapped: int) -> None:
+    """Columns beside one another; the last ``wrapped`` of them are broken into lines that share what width is left."""
+    fixed = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - wrapped)] if rows else []
+    taken = sum(fixed) + 2 * len(fixed)
+    free = max(shutil.get_terminal_size((120, 24)).columns - taken, 30 * wrapped) - 2 * (wrapped - 1)
+    # What a system can do is a short list; what it stands for is a sentence.
+    widths = [free] if wrapped == 1 else [free * 2 // 5, free - free * 2 // 5]
+    for row in rows:
+        lines = [textwrap.wrap(cell, width) or [""] for cell, width in zip(row[len(fixed) :], widths, strict=True)]
+        for number, parts in enumerate(itertools.zip_longest(*lines, fillvalue="")):
+            heads = row[: len(fixed)] if number == 0 else [""] * len(fixed)
+            cells = [cell.ljust(width) for cell, width in zip([*heads, *parts], [*fixed, *widths], strict=True)]
+            print("  ".join(cells).rstrip())

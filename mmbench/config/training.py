@@ -126,7 +126,7 @@ class EvaluationSettings:
     without_image: bool = False
     """Whether every question is also answered with the image withheld."""
     probe: bool = False
-    """Whether a linear classifier is fitted to what each system's encoder makes of images, where the data has labels."""
+    """Whether a linear classifier of labels is fitted to what each system makes of images alone."""
     probe_images: int = 2000
     """At most so many training images of that classifier."""
 
