@@ -53,30 +53,42 @@ def no_score_of(summary: Summary, metric: str, names: list[str]) -> list[Text]:
 
 def unable(summary: Summary) -> list[Text]:
     """One sentence for systems that cannot do the same things: which, while others of this comparison can."""
+    measured = _measured(summary, "system")
     groups: dict[tuple[str, ...], list[str]] = {}
     for name in names_of(summary, "system"):
-        reasons = summary["systems"][name]["not_applicable"].values()
-        cannot = dict.fromkeys(r.removeprefix(_OF_A_FAMILY) for r in reasons if r.startswith(_OF_A_FAMILY))
+        reasons = summary["systems"][name]["not_applicable"].items()
+        of_others = [reason for metric, reason in reasons if metric in measured and reason.startswith(_OF_A_FAMILY)]
+        cannot = dict.fromkeys(reason.removeprefix(_OF_A_FAMILY) for reason in of_others)
         if cannot:
             groups.setdefault(tuple(cannot), []).append(name)
     return [
-        text("Not applicable: the family of ", join_systems(names), f" {numbers.join(list(cannot))}.")
+        text("Not applicable: ", join_systems(names), f" {_they(names)} of a family that {numbers.join(list(cannot))}.")
         for cannot, names in groups.items()
     ]
 
 
 def not_applicable_notes(summary: Summary) -> list[str]:
     """One sentence for the metrics that no system of this comparison has for one reason."""
-    measured = {m for content in summary["systems"].values() for m in content["metrics"]}
-    bases = measured | {metric.partition("@")[0] for metric in measured}
+    bases = _measured(summary)
     reasons: dict[str, str] = {}
     for content in summary["systems"].values():
         for metric, reason in content["not_applicable"].items():
             if metric not in bases:
-                for other in sorted(measured, key=len, reverse=True):
+                for other in sorted(bases, key=len, reverse=True):
                     reason = reason.replace(other, describe(other).label)
                 reasons.setdefault(metric, reason)
     metrics_of: dict[str, list[str]] = {}
     for metric in in_order(set(reasons)):
         metrics_of.setdefault(reasons[metric], []).append(describe(metric).label)
     return [f"{numbers.join(labels)}: not applicable ({reason})." for reason, labels in metrics_of.items()]
+
+
+def _measured(summary: Summary, kind: str = "") -> set[str]:
+    """Metrics that some system (of a kind) has, those of Recall@K without their K too."""
+    contents = [each for each in summary["systems"].values() if not kind or each["kind"] == kind]
+    found = {metric for content in contents for metric in content["metrics"]}
+    return found | {metric.partition("@")[0] for metric in found}
+
+
+def _they(names: list[str]) -> str:
+    return "is" if len(names) == 1 else "are"

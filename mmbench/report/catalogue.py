@@ -135,7 +135,7 @@ HEADLINES = (
 """Metrics that the answer speaks of, and that the figures show; the first ones first where there is no room for all."""
 _FRONT_PAGE = (
     *HEADLINES,
-    *("text_loss", "text_to_image_recall@1", "image_to_text_recall@1", "zero_shot_accuracy", "linear_probe_accuracy"),
+    *("text_loss", "zero_shot_accuracy", "linear_probe_accuracy", "text_to_image_recall@1", "image_to_text_recall@1"),
 )
 _MOST_COLUMNS = 8
 
