@@ -54,8 +54,9 @@ class SelfAttention(nn.Module):
         Returns:
             ``[B, L, D]``
         """
-        batch, length, _ = x.shape
-        heads = self.query_key_value(x).view(batch, length, -1, self.head_dim)  # [B, L, H + 2 Hkv, Dh]
+        length = x.shape[1]
+        # B may be 0: a micro-batch without a text of the kind that is read.
+        heads = self.query_key_value(x).unflatten(-1, (-1, self.head_dim))  # [B, L, H + 2 Hkv, Dh]
         q_k, v = heads[:, :, : -self.num_kv_heads], heads[:, :, -self.num_kv_heads :].transpose(1, 2)
         if self.has_norms:
             q, k = self.query_norm(q_k[:, :, : self.num_heads]), self.key_norm(q_k[:, :, self.num_heads :])
@@ -69,5 +70,5 @@ class SelfAttention(nn.Module):
         if cache is not None:
             k, v = cache.append(layer, k, v)
         attended = attend(q, k, v, mask, causal=mask is None and k.shape[2] == length > 1)
-        out: Tensor = self.output(attended.transpose(1, 2).reshape(batch, length, -1))
+        out: Tensor = self.output(attended.transpose(1, 2).flatten(2))
         return out
