@@ -31,6 +31,7 @@ def test_one_process_equals_two(build: Build, batch: Batch, tmp_path: Path) -> N
     for name, family in families.items():
         for index, step in enumerate(steps):
             family.zero_grad()
+            torch.manual_seed(index)
             family.training_step(step, 0)["loss"].backward()
             for parameter_name, parameter in family.named_parameters():
                 gradient = found[name][index][parameter_name]
@@ -81,8 +82,9 @@ def _work(rank: int, folder: str) -> None:
         family.micro_batches_per_step = 2
         step = DistributedDataParallel(Step(family))
         gradients[name] = []
-        for batch in work["steps"]:
+        for index, batch in enumerate(work["steps"]):
             family.zero_grad()
+            torch.manual_seed(index)
             step(rows_of(batch, slice(4 * rank, 4 * rank + 4))).backward()
             gradients[name].append({key: p.grad.clone() for key, p in family.named_parameters()})
     if rank == 0:
