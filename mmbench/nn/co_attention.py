@@ -88,7 +88,7 @@ class Attention(nn.Module):
 
     def __init__(self, config: CoAttentionBlock.Config) -> None:
         super().__init__()
-        self.num_heads = config.num_heads
+        self.num_heads, self.head_dim = config.num_heads, config.width // config.num_heads
         self.query = _linear(config.width, config.width)
         self.key_value = _linear(config.width, 2 * config.width)
         self.output = _linear(config.width, config.width)
@@ -97,8 +97,8 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, context: Tensor, mask: Tensor | None) -> Tensor:
         """``[B, L, D]``; a row whose context holds nothing real (``mask [B, K]`` all False) gets ``norm(x)``."""
         batch, length, width = x.shape
-        q = self.query(x).view(batch, length, self.num_heads, -1).transpose(1, 2)
-        k, v = self.key_value(context).view(batch, context.shape[1], 2, self.num_heads, -1).permute(2, 0, 3, 1, 4)
+        q = self.query(x).unflatten(-1, (self.num_heads, self.head_dim)).transpose(1, 2)
+        k, v = self.key_value(context).unflatten(-1, (2, self.num_heads, self.head_dim)).permute(2, 0, 3, 1, 4)
         attended = attend(q, k, v, None if mask is None else mask[:, None, None].expand(-1, 1, length, -1))
         update = self.output(attended.transpose(1, 2).reshape(batch, length, width))
         if mask is not None:
