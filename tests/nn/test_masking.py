@@ -37,4 +37,4 @@ def test_eight_tenths_masked_one_tenth_random_one_tenth_kept() -> None:
     assert not bool((changed & (~masked.chosen | masked.hidden)).any())
     assert int(masked.hidden.sum()) / num_chosen == pytest.approx(0.8, abs=0.02)
     assert int(changed.sum()) / num_chosen == pytest.approx(0.1, abs=0.02)
-    assert 0 <= masked.token_ids.min() and masked.token_ids.max() < 1000
+    assert masked.token_ids.min() >= 0 and masked.token_ids.max() < 1000
