@@ -66,6 +66,8 @@ class Dual(Family):
         """Most tokens of a text, begin and end included; longer ones are cut. None: as long as the data has them."""
         pad_text: bool = False
         """Whether texts are padded to ``longest_text`` and the padding is read like text (SigLIP's checkpoints)."""
+        text_pad_id: int | None = None
+        """Id of that padding; the tokenizer's if not given."""
 
     def __init__(self, config: Config, shared: SharedParts, objective_weights: Mapping[str, float]) -> None:
         super().__init__(shared, objective_weights)
@@ -77,7 +79,7 @@ class Dual(Family):
         self.reading = Reading(
             bos_id=shared.bos_id if config.begin_token else None,
             eos_id=shared.eos_id,
-            pad_id=shared.pad_id,
+            pad_id=shared.pad_id if config.text_pad_id is None else config.text_pad_id,
             causal=config.text_attention == "causal",
             longest=config.longest_text,
             padded=config.pad_text,
