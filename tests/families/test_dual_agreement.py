@@ -43,7 +43,7 @@ def random_model(kind: str) -> Any:
 def dual_of(towers: TwoTowers, kind: str) -> Dual:
     """A dual encoder of these sizes."""
     encoder, decoder = build_encoder(towers.encoder, 24), Decoder(towers.decoder)
-    parts = SharedParts(encoder, decoder, BOS, EOS, PAD)
+    parts = SharedParts(encoder, decoder, BOS, EOS)
     if kind == "clip":
         return Dual(Dual.Config(image_pool="class", embed_dim=towers.embed_dim, longest_text=10), parts, {})
     config = Dual.Config(
@@ -55,6 +55,7 @@ def dual_of(towers: TwoTowers, kind: str) -> Dual:
         begin_token=False,
         longest_text=10,
         pad_text=True,
+        text_pad_id=PAD,
     )
     return Dual(config, parts, {})
 
