@@ -70,7 +70,6 @@ class Fusion(Family):
         _check(config, shared, inner)
         self.answers = shared.answers
         self._classes = {tuple(ids): number for number, ids in reversed(list(enumerate(shared.answers)))}
-        self.encoder = shared.encoder
         self.decoder = shared.decoder
         self.decoder.head = None  # no next token is predicted
 
@@ -88,7 +87,8 @@ class Fusion(Family):
             )
 
         placement = PLACEMENTS[config.placement]
-        self.fusion = placement(shared.encoder, shared.decoder, make_layers, config.layers)
+        self.encoder = placement.used_of(shared.encoder)
+        self.fusion = placement(self.encoder, self.decoder, make_layers, config.layers)
         self.classifier = AnswerHead(self.fusion.image_dim, decoder.width, inner, len(shared.answers))
 
     def parts(self) -> dict[str, nn.Module]:

@@ -4,7 +4,7 @@ from torch import nn
 
 from mmbench.families.fusion.mechanisms.mechanism import Mechanism
 from mmbench.families.fusion.streams import Streams
-from mmbench.nn.feed_forward import SwiGLU
+from mmbench.nn.feed_forward import FeedForward
 
 
 class FusionLayer(nn.Module):
@@ -20,8 +20,8 @@ class FusionLayer(nn.Module):
         self.text_norm = nn.RMSNorm(width, eps=norm_eps)
         self.image_feed_forward_norm = nn.RMSNorm(width, eps=norm_eps)
         self.text_feed_forward_norm = nn.RMSNorm(width, eps=norm_eps)
-        self.image_feed_forward = SwiGLU(width, feed_forward_width)
-        self.text_feed_forward = SwiGLU(width, feed_forward_width)
+        self.image_feed_forward = FeedForward(width, feed_forward_width)
+        self.text_feed_forward = FeedForward(width, feed_forward_width)
 
     def forward(self, streams: Streams) -> Streams:
         """Both streams, ``[G, N, D]`` and ``[G, L, D]``, after the layer."""

@@ -12,8 +12,9 @@ from mmbench.config.settings import Settings
 from mmbench.data.datamodule import MultimodalDataModule
 from mmbench.families.fusion.family import Fusion
 from mmbench.families.fusion.placements.intermediate import Intermediate
+from mmbench.families.registry import build_family
 from mmbench.families.segments import Texts
-from tests.families.tiny import built
+from tests.families.tiny import built, shared_parts
 
 
 def fusion_of(settings: Settings, datamodule: MultimodalDataModule, **options: Any) -> Fusion:
@@ -36,6 +37,9 @@ def test_early_fusion_keeps_one_block_of_the_encoder(
     early = fusion_of(settings, datamodule, placement="early")
     torch.testing.assert_close(early.see(images).layers, [first])
     torch.testing.assert_close(late.see(images).layers, [late.encoder(pixels)])
+    shared = shared_parts(settings, datamodule)
+    build_family(SystemSettings(family="fusion", options={"placement": "early"}), shared, {})
+    assert torch.equal(shared.encoder(pixels), late.encoder(pixels)), "the shared encoder stays whole"
     count = {family: sum(p.numel() for p in family.encoder.parameters()) for family in (early, late)}
     assert count[early] < count[late] / 2
 

@@ -1,5 +1,7 @@
 """Early fusion: the streams meet at the input, and one stack of blocks reads both from there on (ViLT, 2102.03334)."""
 
+import copy
+
 from torch import Tensor, nn
 
 from mmbench.families.fusion.placements.placement import MakeLayers, Placement, fuse, read_both_ways
@@ -12,16 +14,22 @@ from mmbench.nn.encoders import ImageEncoder
 class Early(Placement):
     """The encoder's first block and the word embeddings -> a fusion layer -> the language model's blocks, over both.
 
-    The rest of the encoder is dropped. One fusion layer where the system does not say.
+    One fusion layer where the system does not say.
     """
 
     def __init__(
         self, encoder: ImageEncoder, decoder: Decoder, make_layers: MakeLayers, num_layers: int | None
     ) -> None:
         super().__init__(encoder, decoder, make_layers, num_layers)
-        encoder.keep_layers(1)
         self.image_projection = nn.Linear(encoder.dim, decoder.config.width)
         self.layers = make_layers(1 if num_layers is None else num_layers)
+
+    @classmethod
+    def used_of(cls, encoder: ImageEncoder) -> ImageEncoder:
+        """Its first block."""
+        kept = copy.deepcopy(encoder)
+        kept.keep_layers(1)
+        return kept
 
     def context_tokens(self, num_image_tokens: int) -> int:
         """All of them."""

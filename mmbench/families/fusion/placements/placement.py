@@ -20,10 +20,10 @@ MakeLayers = Callable[[int], nn.ModuleList]
 class Placement(nn.Module):
     """Reads images once, each by itself; then reads texts with them, in the layers it has for that.
 
-    Encoder and language model belong to the family; a placement only uses them, and drops what it does not use.
+    Encoder and language model belong to the family; a placement only uses them.
 
     Args:
-        encoder: the shared encoder.
+        encoder: what `used_of` gave.
         decoder: the shared language model.
         make_layers: makes fusion layers of the system's mechanism; they have the language model's width.
         num_layers: how many the system asks for; None: what the placement finds right.
@@ -45,6 +45,11 @@ class Placement(nn.Module):
         super().__init__()
         self.image_dim = decoder.config.width
         self.num_seen = 1
+
+    @classmethod
+    def used_of(cls, encoder: ImageEncoder) -> ImageEncoder:
+        """What the placement needs of the shared encoder, which itself stays whole for the other systems."""
+        return encoder
 
     def see(self, encoder: ImageEncoder, pixels: Tensor) -> list[Tensor]:
         """The image tokens ``[B, N, D_enc]`` that will be met, of one layer of the encoder or several."""
