@@ -1,5 +1,6 @@
 """Making the systems' counts of parameters equal, by one width of each; what cannot be made equal is said."""
 
+import copy
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -121,13 +122,13 @@ class _Counts:
         return cost["parameters_total" if self.settings.match == "params" else "parameters_active"]
 
     def _parts(self, system: SystemSettings) -> SharedParts:
-        """The parts that the system starts from, on the meta device."""
+        """The parts that the system starts from, on the meta device; a copy, since a family may drop some of them."""
         own = own_settings(self.settings, system)
         key = repr((own.encoder, own.language_model))
         if key not in self.parts:
             parts = self.parts_of(own)
             self.parts[key] = replace(parts, encoder=parts.encoder.to("meta"), decoder=parts.decoder.to("meta"))
-        return self.parts[key]
+        return copy.deepcopy(self.parts[key])
 
 
 def trainable_parameters(family: Trainee, parts: list[str]) -> int:

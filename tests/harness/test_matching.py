@@ -112,6 +112,15 @@ def test_a_width_that_only_trains_nothing_changes_nothing() -> None:
     assert by_name["unified"].reason == "its 'connector_width' does not change this count"
 
 
+def test_what_one_system_drops_the_others_still_have() -> None:
+    """A dual encoder drops the matrix that predicts the next token; what is counted after it still has one."""
+    settings = tiny("params", "language_model.tie_embeddings=false", systems=["clip", "unified"])
+    for order in (["clip", "unified"], ["unified", "clip"]):
+        settings.systems = {name: settings.systems[name] for name in order}
+        by_name = {one.system: one for one in match_parameters(settings, shared_parts)}
+        assert by_name["unified"].target == counts(settings)["unified"]
+
+
 def test_what_was_found_is_kept(tmp_path: Path) -> None:
     matched = [Matched("a", "width", 7, 99, 100, ""), Matched("b", "", None, 50, 100, "it cannot be moved")]
     files = RunFiles(tmp_path)
