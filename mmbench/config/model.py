@@ -38,8 +38,8 @@ class LanguageModelSettings:
     """The decoder; one set of weights for all systems."""
 
     weights: str = "text"
-    """``text``: pretrained here on the training text; ``random``; or a folder / hub name of a Llama-type checkpoint,
-    whose ``config.json`` then sets the sizes below."""
+    """``text``: pretrained here on the training text; ``random``; or a folder / hub name of a checkpoint (Llama, SmolLM2,
+    Qwen2, Mistral, …), whose ``config.json`` then sets the sizes below."""
     config: str = ""
     """A file with the decoder's whole configuration, as ``mmbench import`` writes it, where the sizes below cannot
     say what it is; its weights are then those of the system."""
@@ -52,7 +52,7 @@ class LanguageModelSettings:
     num_kv_heads: int = 2
     """Key and value heads (grouped-query attention)."""
     feed_forward_width: int = 512
-    """Inner width of the SwiGLU feed-forward."""
+    """Inner width of the gated feed-forward."""
     rope_theta: float = 10000.0
     """Base of the rotary position embedding."""
     norm_eps: float = 1e-5
@@ -71,7 +71,8 @@ class TokenizerSettings:
     """The text's tokenizer; one for all systems."""
 
     path: str = ""
-    """A ``tokenizer.json`` to use; if empty, a byte-level BPE is trained on the training split's text."""
+    """A ``tokenizer.json``, a folder or a hub name with one; if empty, that of the checkpoint that
+    ``language_model.weights`` names, or else a byte-level BPE that is trained on the training split's text."""
     vocab_size: int = 1024
     """Entries of the trained vocabulary, special tokens included."""
 

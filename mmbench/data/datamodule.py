@@ -321,9 +321,11 @@ class MultimodalDataModule(lightning.LightningDataModule):
         return None if progress is None else lambda part, _: progress(done + part, num_images)
 
     def _open_tokenizer(self, dataset: Dataset) -> TextTokenizer:
-        settings = self.settings.tokenizer
-        if settings.path:
-            return load_tokenizer(Path(settings.path).expanduser())
+        settings, weights = self.settings.tokenizer, self.settings.language_model.weights
+        # A pretrained language model knows words by the ids of its own tokenizer.
+        path = settings.path or (weights if weights not in ("text", "random") else "")
+        if path:
+            return load_tokenizer(path)
         texts = training_texts(dataset.splits[TRAIN].examples)
         digest = hashlib.sha256(f"{settings.vocab_size}\n".encode())
         for text in texts:

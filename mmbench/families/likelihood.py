@@ -46,4 +46,4 @@ def log_likelihoods(family: "SeeingDecoder", sight: "Sight", texts: list[list[Co
     first_text = torch.tensor([0, *counts], device=device).cumsum(0)[:-1]
     which = (first_text[:, None] + rows.segments - 1)[supervised]
     totals = torch.zeros(sum(counts), device=device).index_add_(0, which, -nats)
-    return list(totals.split(counts))
+    return list(torch.split(totals, counts))

@@ -62,6 +62,6 @@ def _cost(
             batch = datamodule.train_batch(step, first, group)
             larger = replace(batch, images=resized(batch.images, side), sizes=at_side(batch.sizes))
             flops += stage.share * count_step_flops(family, larger)
-    first = datamodule.split(TEST)
-    cost = family.cost(resized(first.images([0]), side), at_side(first.sizes([0])))
+    split = datamodule.split(TEST)
+    cost = family.cost(resized(split.images([0]), side), at_side(split.sizes([0])))
     return {**cost, "parameters_trainable": trainable, "flops_per_sample": flops / samples}

@@ -217,11 +217,29 @@ def _text_trainee(settings: Settings, datamodule: MultimodalDataModule) -> Train
 
 
 def _decoder(settings: Settings, datamodule: MultimodalDataModule) -> Decoder:
-    if settings.language_model.config:
-        return Decoder(read_decoder_config(Path(settings.language_model.config).expanduser()))
-    if settings.language_model.weights in ("text", "random"):
-        return Decoder(Decoder.Config.from_settings(settings.language_model, datamodule.tokenizer.vocab_size))
-    return load_language_model(settings.language_model.weights)
+    model, vocab_size = settings.language_model, datamodule.tokenizer.vocab_size
+    if not model.config and model.weights in ("text", "random"):
+        return Decoder(Decoder.Config.from_settings(model, vocab_size))
+    if model.config:
+        decoder = Decoder(read_decoder_config(Path(model.config).expanduser()))
+    else:
+        decoder = load_language_model(model.weights)
+    _check_vocabulary(decoder.config, vocab_size, model.config or model.weights)
+    return decoder
+
+
+def _check_vocabulary(config: Decoder.Config, vocab_size: int, name: str) -> None:
+    """Refuse a tokenizer of more words than the language model knows; one of fewer leaves entries unused, as usual.
+
+    Raises:
+        UserError: it has more.
+    """
+    known = config.vocab_size + config.extra_embeddings
+    if vocab_size > known:
+        raise UserError(
+            f"the tokenizer has {vocab_size} entries, but the language model '{name}' knows {known}: set tokenizer.path "
+            "to the folder that its weights came with"
+        )
 
 
 def _recipe(settings: Settings, part: str) -> tuple[int, int, float]:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from mmbench.nn.attention import additive_mask, attend, compute_dtype
-from mmbench.nn.feed_forward import SwiGLU
+from mmbench.nn.feed_forward import FeedForward
 
 Unreached = Literal["nothing", "feed_forward", "attention"]
 """What of a layer acts on a position whose row of the mask reaches no image token: nothing, so that it comes back as it
@@ -90,7 +90,7 @@ class GatedCrossAttention(nn.Module):
         self.has_feed_forward = feed_forward
         if feed_forward:
             self.feed_forward_norm = nn.RMSNorm(width, eps=norm_eps)
-            self.feed_forward = SwiGLU(width, feed_forward_width)
+            self.feed_forward = FeedForward(width, feed_forward_width)
             self.feed_forward_gate = nn.Parameter(torch.zeros(width if vector_gates else 1))
         for module in self.modules():
             if isinstance(module, nn.Linear):

@@ -69,7 +69,3 @@ class FeedForward(nn.Module):
         else:
             out = self.down(self.activation(self.up(x)))
         return out
-
-
-SwiGLU = FeedForward
-"""The feed-forward of Llama, which is the default."""
