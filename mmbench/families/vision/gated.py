@@ -1,6 +1,6 @@
 """Gated cross-attention between a decoder's blocks: which blocks have a layer, and who looks at what of the image."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, cast
 
 import torch
@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from mmbench.config.errors import UserError
 from mmbench.families.sight import Contexts, Sight
 from mmbench.families.trunk import Between
+from mmbench.families.vision.options import refuse_unused
 from mmbench.families.vision.rows import Row
 from mmbench.nn.attention import compute_dtype
 from mmbench.nn.cross_attention import KINDS, ContextMask, GatedCrossAttention
@@ -24,11 +25,15 @@ class GatedOptions:
     """A gated layer stands before every so many blocks."""
     first: int = 0
     """The first block with a gated layer before it."""
+    blocks: list[int] = field(default_factory=list)
+    """The blocks with a gated layer before them, where ``every`` and ``first`` cannot say it."""
     gated: Literal["flamingo", "idefics", "mllama"] = "flamingo"
     """The kind of layer: Flamingo's, or one that goes with published weights."""
     qk_norm: bool = False
     """Whether queries and keys of each head are normed (Llama 3, arXiv 2407.21783); ``mllama`` has that anyway, and
     ``idefics`` in its published sizes."""
+    vector_gates: bool = False
+    """Whether there is a gate for each entry of the width instead of one number."""
     feed_forward: bool = True
     """Whether a gated layer has a gated feed-forward of its own, as in Flamingo."""
     feed_forward_width: int | None = None
@@ -41,13 +46,6 @@ def gated_layers(options: GatedOptions, decoder: Decoder.Config, context_dim: in
     Raises:
         UserError: no such block, or the feed-forward has no such width.
     """
-    for name, lowest, highest in (("every", 1, decoder.depth), ("first", 0, decoder.depth - 1)):
-        value = getattr(options, name)
-        if not lowest <= value <= highest:
-            raise UserError(
-                f"option '{name}' is {value}; it must be from {lowest} to {highest}, for the decoder has a depth of "
-                f"{decoder.depth}"
-            )
     if options.feed_forward_width is not None and not options.feed_forward:
         raise UserError(
             f"option 'feed_forward_width' is {options.feed_forward_width}, but the gated layers have no feed-forward: "
@@ -56,7 +54,7 @@ def gated_layers(options: GatedOptions, decoder: Decoder.Config, context_dim: in
     inner = decoder.feed_forward_width if options.feed_forward_width is None else options.feed_forward_width
     if inner < 1:
         raise UserError(f"option 'feed_forward_width' is {inner}; it must be at least 1")
-    kind = {"qk_norm": options.qk_norm, **KINDS[options.gated]}
+    kind = {"qk_norm": options.qk_norm, "vector_gates": options.vector_gates, **KINDS[options.gated]}
     return nn.ModuleDict(
         {
             str(block): GatedCrossAttention(
@@ -70,9 +68,26 @@ def gated_layers(options: GatedOptions, decoder: Decoder.Config, context_dim: in
                 head_dim=decoder.head_dim,
                 **kind,
             )
-            for block in range(options.first, decoder.depth, options.every)
+            for block in _blocks(options, decoder.depth)
         }
     )
+
+
+def _blocks(options: GatedOptions, depth: int) -> list[int]:
+    """The blocks with a gated layer before them."""
+    if options.blocks:
+        refuse_unused(options, ("every", "first"), "'blocks' says which blocks have a gated layer", "no 'blocks'")
+        if len(set(options.blocks)) < len(options.blocks) or not all(0 <= block < depth for block in options.blocks):
+            raise UserError(f"option 'blocks' is {options.blocks}; it must be different numbers from 0 to {depth - 1}")
+        return sorted(options.blocks)
+    for name, lowest, highest in (("every", 1, depth), ("first", 0, depth - 1)):
+        value = getattr(options, name)
+        if not lowest <= value <= highest:
+            raise UserError(
+                f"option '{name}' is {value}; it must be from {lowest} to {highest}, for the decoder has a depth of "
+                f"{depth}"
+            )
+    return list(range(options.first, depth, options.every))
 
 
 def gates_of(layers: nn.ModuleDict) -> nn.ParameterList:
