@@ -34,7 +34,7 @@ class Hybrid(SeeingDecoder):
     def __init__(self, config: Config, shared: SharedParts, objective_weights: Mapping[str, float]) -> None:
         super().__init__(shared, objective_weights)
         _check(config, shared.encoder.patch_size, shared.image_size)
-        self.encoder = prepared(shared.encoder, config, shared.image_size)
+        self.encoder = prepared(shared.encoder, config, shared.image_size, has_thumbnail=True)
         # The thumbnail comes in another way than what is looked at in detail.
         self.detail = replace(config, thumbnail="none") if config.views == "tiles" else config
         self.config = config

@@ -14,6 +14,7 @@ from mmbench.families.vision.views import ViewOptions, Views, check_views, squar
 from mmbench.nn.connectors import Connector, Grid
 from mmbench.nn.image_encoder import ImageEncoder
 from mmbench.nn.native_encoder import Packed
+from mmbench.nn.tiled_encoder import TiledEncoder
 from mmbench.nn.tiles import tile
 
 
@@ -68,12 +69,6 @@ class _AnyResolution(Protocol):
     def forward_packed(self, images: Tensor, sizes: Tensor, layer: int | None = None) -> Packed: ...
 
 
-class _OfTiles(Protocol):
-    """An encoder that reads the tiles of an image together, see `mmbench.nn.tiled_encoder`."""
-
-    def forward_tiles(self, tiles: Tensor, mask: Tensor, grids: Tensor) -> Tensor: ...
-
-
 def look(encoder: ImageEncoder, images: Tensor, sizes: Tensor | None, options: LookOptions) -> list[Look]:
     """What the encoder makes of pictures: a `Look` for each grid of patches, of which there is one but for ``native``.
 
@@ -89,8 +84,8 @@ def look(encoder: ImageEncoder, images: Tensor, sizes: Tensor | None, options: L
     pixels = encoder.normalise(images)
     if options.views == "native":
         return _native(encoder, pixels, sizes, options)
-    if options.views == "tiles" and hasattr(encoder, "forward_tiles"):
-        return [_together(cast(_OfTiles, encoder), pixels, sizes, options)]
+    if options.views == "tiles" and isinstance(encoder, TiledEncoder):
+        return [_together(encoder, pixels, sizes, options)]
     if options.views == "tiles":
         return [_encoded(encoder, tile_views(pixels, sizes, options, encoder.patch_size), options)]
     return [_encoded(encoder, square_views(pixels, sizes), options)]
@@ -101,14 +96,23 @@ def look_at_thumbnails(encoder: ImageEncoder, images: Tensor, sizes: Tensor | No
     return _encoded(encoder, thumbnail_views(encoder.normalise(images), sizes, options, encoder.patch_size), options)
 
 
-def prepared(encoder: ImageEncoder, options: LookOptions, image_size: int) -> ImageEncoder:
+def prepared(encoder: ImageEncoder, options: LookOptions, image_size: int, has_thumbnail: bool = False) -> ImageEncoder:
     """The encoder without the blocks that nothing reads, once it is sure that it can be looked through.
+
+    Args:
+        encoder: as all systems of a comparison share it; it stays as it is.
+        options: what is looked at.
+        image_size: side of the square that images are given in; 0: not known.
+        has_thumbnail: whether there is a thumbnail without tiles, too.
 
     Raises:
         UserError: a layer that does not exist, tiles that do not divide into patches, pictures of any resolution with
             an encoder of fixed ones, or options without effect.
     """
-    check_views(options, encoder.patch_size, image_size)
+    if options.views == "tiles" and isinstance(encoder, TiledEncoder):
+        _check_together(encoder, options)
+        return encoder
+    check_views(options, encoder.patch_size * merge_of(encoder), image_size, has_thumbnail)
     if options.views == "native":
         if not hasattr(encoder, "forward_packed"):
             raise UserError(
@@ -120,12 +124,6 @@ def prepared(encoder: ImageEncoder, options: LookOptions, image_size: int) -> Im
                 f"option 'layers' is {options.layers}, but of native views one layer is read: give one, or "
                 "views: square"
             )
-    reads_together = options.views == "tiles" and hasattr(encoder, "forward_tiles")
-    if reads_together and (options.thumbnail != "none" or options.tile_overlap or options.layers):
-        raise UserError(
-            "the encoder reads all tiles of an image together, joins layers by itself, and takes no thumbnail and no "
-            "overlap: give thumbnail: none, and leave tile_overlap and layers out"
-        )
     if not options.layers:
         refuse_unused(options, ("with_last",), "no layers are joined to it", "layers")
         return encoder
@@ -177,15 +175,27 @@ def _encoded(encoder: ImageEncoder, views: Views, options: LookOptions) -> Look:
     return Look(tokens, grid, views.images, views.tags)
 
 
-def _together(encoder: _OfTiles, pixels: Tensor, sizes: Tensor | None, options: LookOptions) -> Look:
+def _together(encoder: TiledEncoder, pixels: Tensor, sizes: Tensor | None, options: LookOptions) -> Look:
     """All tiles of an image, as an encoder reads them that lets them attend to one another.
 
     A tile's class token is kept, before its patches: the tokens are given as one line.
     """
-    cut = tile(pixels, sizes, options.side(pixels.shape[-1]), options.max_tiles)
+    cut = tile(pixels, sizes, encoder.config.tile_size, options.max_tiles)
     tokens = encoder.forward_tiles(cut.tiles, cut.mask, cut.grids)[cut.mask]
     places = cut.mask.nonzero().tolist()
     return Look(tokens, (1, tokens.shape[1]), [image for image, _ in places], [tag for _, tag in places])
+
+
+def _check_together(encoder: TiledEncoder, options: LookOptions) -> None:
+    why = "the encoder reads all tiles of an image together, of its own tile_size"
+    refuse_unused(options, ("thumbnail_factor", "tile_overlap", "layers", "with_last"), why, "another encoder")
+    if options.thumbnail != "none":
+        raise UserError(f"option 'thumbnail' is '{options.thumbnail}', but {why}: give thumbnail: none")
+    if options.max_tiles > encoder.config.max_num_tiles:
+        raise UserError(
+            f"option 'max_tiles' is {options.max_tiles}, but the encoder reads up to {encoder.config.max_num_tiles} "
+            "tiles: give as many or fewer, or change its option max_num_tiles"
+        )
 
 
 def merge_of(encoder: ImageEncoder) -> int:

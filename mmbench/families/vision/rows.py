@@ -27,24 +27,27 @@ def in_rows(pieces: Sequence[Tensor], images: Sequence[list[int]], num_images: i
         images: which image each view of each piece belongs to.
         num_images: ``B``.
     """
+    device = pieces[0].device
+    num_views, length = pieces[0].shape[:2]
+    even = num_views % num_images == 0 and images[0] == [view * num_images // num_views for view in range(num_views)]
+    if len(pieces) == 1 and even:
+        # As many views of each image, in order: nothing has to be moved.
+        shape = num_images, num_views // num_images * length
+        columns = torch.arange(shape[1], device=device).view(-1, length).repeat(num_images, 1)
+        return Row(pieces[0].reshape(*shape, *pieces[0].shape[2:]), None, [columns])
     filled = [0] * num_images
-    starts: list[list[int]] = []
+    places: list[Tensor] = []
     for piece, owners in zip(pieces, images, strict=True):
-        starts.append([])
+        starts = []
         for image in owners:
-            starts[-1].append(filled[image])
+            starts.append(filled[image])
             filled[image] += piece.shape[1]
-    longest, device = max(filled), pieces[0].device
-    columns = [
-        torch.tensor(start, device=device)[:, None] + torch.arange(piece.shape[1], device=device)
-        for start, piece in zip(starts, pieces, strict=True)
-    ]
+        places.append(torch.tensor(starts, device=device)[:, None] + torch.arange(piece.shape[1], device=device))
+    longest = max(filled)
+    values = pieces[0].new_zeros(num_images, longest, *pieces[0].shape[2:])
+    for piece, owners, columns in zip(pieces, images, places, strict=True):
+        values = values.index_put((torch.tensor(owners, device=device)[:, None], columns), piece)
     mask = None
     if min(filled) < longest:
         mask = torch.arange(longest, device=device) < torch.tensor(filled, device=device)[:, None]
-    if len(pieces) == 1 and mask is None and images[0] == sorted(images[0]):
-        return Row(pieces[0].reshape(num_images, longest, *pieces[0].shape[2:]), mask, columns)
-    values = pieces[0].new_zeros(num_images, longest, *pieces[0].shape[2:])
-    for piece, owners, column in zip(pieces, images, columns, strict=True):
-        values = values.index_put((torch.tensor(owners, device=device)[:, None], column), piece)
-    return Row(values, mask, columns)
+    return Row(values, mask, places)

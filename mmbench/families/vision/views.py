@@ -41,14 +41,26 @@ class Views:
     """Which tile each is, from 0; a thumbnail is the one after the last there can be."""
 
 
-def check_views(options: ViewOptions, patch_size: int, image_size: int) -> None:
+def check_views(options: ViewOptions, patch_size: int, image_size: int, has_thumbnail: bool = False) -> None:
     """Refuse what cannot be cut.
+
+    Args:
+        options: of the views.
+        patch_size: of what the encoder needs a whole number in a picture's side: a patch, or several.
+        image_size: side of the square that holds an image; 0: not known.
+        has_thumbnail: whether there is a thumbnail without tiles, too.
 
     Raises:
         UserError: options of tiles without tiles, or sides that do not divide into patches.
     """
     if options.views != "tiles":
-        refuse_unused(options, ("max_tiles", "tile_overlap", "thumbnail"), "there are no tiles", "views: tiles")
+        of_tiles = ("max_tiles", "tile_overlap", "thumbnail", *([] if has_thumbnail else ["thumbnail_factor"]))
+        refuse_unused(options, of_tiles, "there are no tiles", "views: tiles")
+        if image_size % patch_size:
+            raise UserError(
+                f"images of {image_size} pixels do not divide into squares of {patch_size}, which the system reads: "
+                f"make image_size a multiple of {patch_size}, or change the patch_size"
+            )
     if options.thumbnail_factor < 1 or options.max_tiles < 1 or options.tile_overlap < 0:
         raise UserError(
             f"options thumbnail_factor {options.thumbnail_factor}, max_tiles {options.max_tiles} and tile_overlap "

@@ -82,8 +82,13 @@ def test_tiles_that_an_encoder_reads_together() -> None:
     assert one.tokens.shape == (11, 5, encoder.dim), "a class token and four patches of each tile"
     (alone,) = look(encoder, pictures()[1:2], SIZES[1:2], views)
     torch.testing.assert_close(one.tokens[4:6], alone.tokens, atol=1e-5, rtol=1e-5)
-    with pytest.raises(UserError, match=r"reads all tiles of an image together.*thumbnail: none"):
-        prepared(encoder, LookOptions(views="tiles", max_tiles=4), 48)
+    for wrong, message in (
+        (LookOptions(views="tiles", max_tiles=4), "'thumbnail' is 'last', but the encoder reads all tiles"),
+        (LookOptions(views="tiles", thumbnail="none"), "'max_tiles' is 6, but the encoder reads up to 4"),
+        (LookOptions(views="tiles", thumbnail="none", max_tiles=4, tile_overlap=1), "'tile_overlap' is 1"),
+    ):
+        with pytest.raises(UserError, match=message):
+            prepared(encoder, wrong, 48)
 
 
 @pytest.mark.parametrize(

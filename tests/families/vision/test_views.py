@@ -76,6 +76,7 @@ def test_thumbnails_are_means() -> None:
     [
         (LookOptions(max_tiles=4), "'max_tiles' is 4, but there are no tiles.*views: tiles"),
         (LookOptions(thumbnail="first"), "'thumbnail' is 'first', but there are no tiles"),
+        (LookOptions(thumbnail_factor=3), "'thumbnail_factor' is 3, but there are no tiles"),
         (LookOptions(views="tiles", thumbnail_factor=3), "images? of 48 pixels.*multiple of 36"),
         (LookOptions(views="tiles", tile_overlap=2), "'tile_overlap' is 2 patches, but a tile is only 2 patches wide"),
         (LookOptions(views="tiles", max_tiles=0), "max_tiles 0"),
@@ -84,3 +85,10 @@ def test_thumbnails_are_means() -> None:
 def test_what_cannot_be_cut(options: LookOptions, message: str) -> None:
     with pytest.raises(UserError, match=message):
         check_views(options, 12, 48)
+
+
+def test_squares_divide_into_patches() -> None:
+    check_views(LookOptions(), 12, 48)
+    check_views(LookOptions(thumbnail_factor=3), 12, 48, has_thumbnail=True)
+    with pytest.raises(UserError, match="images of 48 pixels do not divide into squares of 10"):
+        check_views(LookOptions(), 10, 48)
