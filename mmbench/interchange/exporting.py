@@ -8,8 +8,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from mmbench.config.errors import UserError
-from mmbench.interchange.foreign import read_foreign
-from mmbench.interchange.importing import KEPT, WEIGHTS
+from mmbench.interchange.importing import KEPT, WEIGHTS, read_folder
 from mmbench.interchange.tensors import move_out
 from mmbench.nn.checkpoint_files import CONFIG, read_config_file, write_checkpoint
 
@@ -34,7 +33,7 @@ def export_checkpoint(imported: Path, target: Path, state: Mapping[str, Tensor] 
     if target.exists():
         raise UserError(f"'{target}' is there already: give another folder, or remove it")
     content = read_config_file(imported)
-    foreign = read_foreign(content)
+    foreign = read_folder(imported)
     weights = load_file(imported / WEIGHTS) if state is None else state
     write_checkpoint(target, content, move_out(weights, load_file(imported / KEPT), foreign))
     for path in imported.iterdir():

@@ -16,7 +16,11 @@ from mmbench.nn.encoders import build_encoder
 from mmbench.nn.tensor_names import Joined
 
 FORMATS = {
+    "aria": "aria",
+    "clip": "clip",
     "llava": "llava",
+    "qwen2_vl": "qwen2_vl",
+    "siglip": "siglip",
 }
 """``model_type`` of ``config.json`` -> the file in `mmbench.interchange.formats` that reads it."""
 
@@ -38,10 +42,20 @@ class Foreign:
     beside it, so that an export is whole."""
     ignored: tuple[str, ...] = field(default=())
     """Beginnings of the names of tensors that hold nothing learned."""
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    """Other beginnings that names have, in files of other versions -> those of ``names``."""
+    image_token: int | None = None
+    """Id of the token that stands for the image in published prompts; the tokenizer must have it."""
+    data: dict[str, Any] = field(default_factory=dict)
+    """Settings of the data that pictures of the checkpoint's kind need."""
 
 
-def read_foreign(content: Mapping[str, Any]) -> Foreign:
+def read_foreign(content: Mapping[str, Any], tokens: Mapping[str, int]) -> Foreign:
     """What a ``config.json`` describes.
+
+    Args:
+        content: of the file.
+        tokens: special tokens of the tokenizer beside it, see `special_tokens`.
 
     Raises:
         UserError: no such model can be imported, or it has something that the families do not.
@@ -54,9 +68,11 @@ def read_foreign(content: Mapping[str, Any]) -> Foreign:
         )
     module = importlib.import_module(f"mmbench.interchange.formats.{FORMATS[kind]}")
     try:
-        found: Foreign = module.read(dict(content))
+        found: Foreign = module.read(dict(content), tokens)
     except ValueError as error:
         raise UserError(f"config.json cannot be imported: {error}") from error
+    except KeyError as error:
+        raise UserError(f"config.json lacks {error}: give the folder of a whole checkpoint") from error
     return found
 
 

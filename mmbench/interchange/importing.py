@@ -12,10 +12,14 @@ from safetensors.torch import save_file
 from mmbench.config.errors import UserError
 from mmbench.config.model import EncoderSettings, SystemSettings
 from mmbench.config.yaml_text import to_yaml
+from mmbench.data.tokenizer import load_tokenizer
 from mmbench.interchange.foreign import Foreign, build_foreign, read_foreign
+from mmbench.interchange.preprocessing import check_normalisation
+from mmbench.interchange.special_tokens import TOKENIZER, special_tokens
 from mmbench.interchange.tensors import move_in
 from mmbench.nn.checkpoint_files import CONFIG, read_config_file, read_tensors
 from mmbench.nn.decoder_file import write_decoder_config
+from mmbench.nn.image_encoder import ImageEncoder
 
 SYSTEM, SCALE, WEIGHTS, DECODER, KEPT = (
     "system.yaml",
@@ -30,7 +34,7 @@ configuration, and the checkpoint's tensors that the system does without."""
 FILES = ("*.json", "*.jinja", "model*.safetensors")
 """What is fetched of a repository, as patterns."""
 
-_TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")
+_TOKENIZER = (TOKENIZER, "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")
 _ALSO = ("preprocessor_config.json", "processor_config.json", "generation_config.json", "chat_template.json")
 
 
@@ -42,9 +46,12 @@ def import_checkpoint(source: Path, target: Path) -> Foreign:
     """
     if target.exists():
         raise UserError(f"'{target}' is there already: give another --to, or remove it")
-    content = read_config_file(source)
-    foreign = read_foreign(content)
+    foreign = read_folder(source)
+    _check_tokenizer(source, foreign)
     family = build_foreign(foreign)
+    encoder = getattr(family, "encoder", None)
+    if isinstance(encoder, ImageEncoder):
+        check_normalisation(source, encoder)
     moved = move_in(read_tensors(source), foreign, family)
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as made:
@@ -60,6 +67,33 @@ def import_checkpoint(source: Path, target: Path) -> Foreign:
         (folder / SCALE).write_text(_scale_yaml(foreign, folder, target), encoding="utf-8")
         folder.rename(target)
     return foreign
+
+
+def read_folder(folder: Path) -> Foreign:
+    """What the configuration and the tokenizer of a checkpoint's folder, or of an imported one, describe.
+
+    Raises:
+        UserError: no such model can be imported, or a file is malformed.
+    """
+    return read_foreign(read_config_file(folder), special_tokens(folder))
+
+
+def _check_tokenizer(source: Path, foreign: Foreign) -> None:
+    """See that a tokenizer, where there is one, is that of the checkpoint."""
+    if not (source / TOKENIZER).is_file():
+        return
+    vocab_size = load_tokenizer(source / TOKENIZER).vocab_size
+    size = foreign.decoder.vocab_size + foreign.decoder.extra_embeddings
+    if vocab_size > size:
+        raise UserError(
+            f"'{source / TOKENIZER}' has {vocab_size} tokens, but the checkpoint's language model only {size}: they do "
+            "not belong together; fetch the folder anew"
+        )
+    if foreign.image_token is not None and foreign.image_token not in special_tokens(source).values():
+        raise UserError(
+            f"'{source / TOKENIZER}' has no special token with the id {foreign.image_token}, by which config.json names "
+            "the image: they do not belong together; fetch the folder anew"
+        )
 
 
 def _system_yaml(foreign: Foreign) -> str:
@@ -83,8 +117,10 @@ def _scale_yaml(foreign: Foreign, folder: Path, target: Path) -> str:
         "# There is no blind baseline, since the language model without its image is not what was published.\n"
     )
     tree: dict[str, Any] = {"image_size": foreign.image_size, "baselines": ["chance", "majority"]}
-    if (folder / _TOKENIZER[0]).is_file():
-        tree["tokenizer"] = {"path": str((target / _TOKENIZER[0]).resolve())}
+    if (folder / TOKENIZER).is_file():
+        tree["tokenizer"] = {"path": str((target / TOKENIZER).resolve())}
+    if foreign.data:
+        tree["data"] = foreign.data
     tree["encoder"] = {"weights": "random"}
     tree["language_model"] = {"weights": "random"}
     return head + to_yaml(tree)

@@ -14,6 +14,10 @@ OWN_PARTS = ("heads.",)
 """What a family has that no foreign checkpoint does: the queries and projections of retrieval by embedding."""
 
 
+_COUNTED = (".position_ids", ".inv_freq")
+"""Ends of the names of tensors that only count, which older files hold."""
+
+
 @dataclass
 class Moved:
     """A checkpoint's tensors, sorted."""
@@ -32,7 +36,11 @@ def move_in(tensors: dict[str, Tensor], foreign: Foreign, family: Family) -> Mov
     """
     own = family.state_dict()
     used = [name for name in foreign.names if name.ours in own]
-    tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith(foreign.ignored or ("\0",))}
+    tensors = {
+        _renamed(name, foreign.aliases): tensor
+        for name, tensor in tensors.items()
+        if not (name.endswith(_COUNTED) or (foreign.ignored and name.startswith(foreign.ignored)))
+    }
     try:
         state = to_ours(tensors, used)
     except KeyError as error:
@@ -64,3 +72,9 @@ def move_out(state: Mapping[str, Tensor], kept: Mapping[str, Tensor], foreign: F
     used: list[Joined] = [name for name in foreign.names if name.ours in state]
     theirs = {name: tensor.detach().cpu().contiguous() for name, tensor in to_theirs(state, used).items()}
     return theirs | dict(kept)
+
+
+def _renamed(name: str, aliases: Mapping[str, str]) -> str:
+    """The name with the longest beginning that is an alias replaced."""
+    found = max((alias for alias in aliases if name.startswith(alias)), key=len, default="")
+    return aliases[found] + name.removeprefix(found) if found else name

@@ -1,77 +1,111 @@
 """``llava``: LLaVA and LLaVA-1.5, and Pixtral, which has the same connector behind an encoder of its own."""
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 from mmbench.config.model import EncoderSettings, SystemSettings
 from mmbench.interchange.foreign import Foreign
-from mmbench.nn.layouts import clip_vision, llama, pixtral_vision
-from mmbench.nn.layouts.text_fields import read_activation
+from mmbench.interchange.formats.sections import read_decoder, section
+from mmbench.nn.layouts import clip_vision, llama, llava_projector, pixtral_vision, siglip_vision
 from mmbench.nn.tensor_names import Joined
 
-_TEXT = {"model_type": "llama"} | llama.DEFAULTS["llama"]
+ALIASES = {
+    "model.language_model.": "language_model.model.",
+    "lm_head.": "language_model.lm_head.",
+    "model.vision_tower.": "vision_tower.",
+    "model.multi_modal_projector.": "multi_modal_projector.",
+}
+"""What a model's modules are called in memory -> what the published files call them."""
+
+_BREAKS = ("[IMG_BREAK]", "[IMG_END]")
 
 
-def read(content: dict[str, Any]) -> Foreign:
+def read(content: dict[str, Any], tokens: Mapping[str, int]) -> Foreign:
     """The system that a ``config.json`` describes.
+
+    A checkpoint with ``projector_hidden_act`` "linear", as `mmbench.interchange.one_layer` writes the one layer of the
+    first LLaVA, keeps its two layers: they compute the same.
 
     Raises:
         ValueError, UserError: it has something that the family does not.
     """
-    vision = content["vision_config"]
-    pixtral = vision.get("model_type") == "pixtral"
-    text = content["text_config"]
-    text = llama.DEFAULTS.get(text.get("model_type", "llama"), {}) | _TEXT | text
-    decoder = llama.read_config(text)
-    encoder, tower = _pixtral(vision) if pixtral else _clip(vision)
-    layers = content.get("vision_feature_layer", -1 if pixtral else -2)
-    _check_tokens(content, pixtral)
+    vision = section(content, "vision_config")
+    kind = vision.get("model_type", "clip_vision_model")
+    decoder = read_decoder(content)
+    layers = content.get("vision_feature_layer", -2)
+    connector = llava_projector.read_config(content)
+    encoder, tower = _tower(vision, kind)
+    _check_tokens(content, kind)
     options = {
         "connector": "mlp",
-        "connector_options": {
-            "activation": read_activation({"hidden_act": content.get("projector_hidden_act", "gelu")}),
-            "bias": content.get("multimodal_projector_bias", True),
-        },
+        "connector_options": {"activation": connector.activation, "bias": connector.bias},
         "layers": [layers] if isinstance(layers, int) else list(layers),
     }
-    if pixtral:
-        # HF leaves [IMG_BREAK] and [IMG_END] to the tokens of the prompt, where they are words of the vocabulary.
-        options |= {"views": "native", "row_breaks": "break"}
-    paper = "Pixtral, arXiv 2410.07073" if pixtral else "LLaVA, arXiv 2304.08485 and 2310.03744"
+    image_size = vision.get("image_size", _IMAGE_SIZES[kind])
+    data: dict[str, Any] = {}
+    if kind == "pixtral":
+        # The breaks are words of the vocabulary, which a prompt has among the placeholders of the patches.
+        options |= {"views": "native", "row_breaks": "break", "break_ids": _break_ids(tokens)}
+        data = {"layout": "native", "size_multiple": encoder.options["patch_size"]}
+    paper = "Pixtral, arXiv 2410.07073" if kind == "pixtral" else "LLaVA, arXiv 2304.08485 and 2310.03744"
     return Foreign(
         system=SystemSettings(family="unified", paper=paper, options=options),
         encoder=encoder,
         decoder=decoder,
-        image_size=vision.get("image_size", 1024 if pixtral else 224),
-        names=[*tower, *_connector(content), *llama.names(decoder, "decoder.", "language_model.model.", _HEAD)],
+        image_size=image_size,
+        names=[
+            *tower,
+            *llava_projector.names(connector, "connector.", "multi_modal_projector."),
+            *llama.names(decoder, "decoder.", "language_model.model.", "language_model.lm_head.weight"),
+        ],
+        ignored=("language_model.lm_head.",) if decoder.tie_embeddings else (),
+        aliases=ALIASES if kind == "pixtral" else _with_vision_model(ALIASES),
+        image_token=content.get("image_token_index", 32000),
+        data=data,
     )
 
 
-_HEAD = "language_model.lm_head.weight"
+_IMAGE_SIZES = {"clip_vision_model": 224, "siglip_vision_model": 224, "pixtral": 1024}
 
 
-def _connector(content: dict[str, Any]) -> Iterator[Joined]:
-    for ours, theirs in (("up", "linear_1"), ("down", "linear_2")):
-        for kind in ("weight", "bias")[: 1 + content.get("multimodal_projector_bias", True)]:
-            yield Joined(f"connector.mlp.{ours}.{kind}", (f"multi_modal_projector.{theirs}.{kind}",))
+def _tower(vision: dict[str, Any], kind: str) -> tuple[EncoderSettings, list[Joined]]:
+    if kind == "pixtral":
+        config = pixtral_vision.read_config(vision)
+        encoder = EncoderSettings(library="native", name="pixtral", options=asdict(config), weights="random")
+        return encoder, list(pixtral_vision.names(config, "encoder.", "vision_tower."))
+    if kind not in _IMAGE_SIZES:
+        raise ValueError(f"its vision_config has model_type {kind!r}; known are {', '.join(_IMAGE_SIZES)}")
+    layout = clip_vision if kind == "clip_vision_model" else siglip_vision
+    encoder = layout.read_config(vision)
+    return encoder, list(layout.names(encoder, "encoder.", "vision_tower.vision_model."))
 
 
-def _clip(vision: dict[str, Any]) -> tuple[EncoderSettings, list[Joined]]:
-    encoder = clip_vision.read_config(vision)
-    return encoder, list(clip_vision.names(encoder, "encoder.", "vision_tower."))
+def _with_vision_model(aliases: Mapping[str, str]) -> dict[str, str]:
+    """Newer files leave a ``vision_model.`` out that older readers need."""
+    added = {f"{tower}{part}": f"vision_tower.vision_model.{part}" for tower in _TOWERS for part in _PARTS}
+    return {**aliases, "model.vision_tower.vision_model.": "vision_tower.vision_model.", **added}
 
 
-def _pixtral(vision: dict[str, Any]) -> tuple[EncoderSettings, list[Joined]]:
-    config = pixtral_vision.read_config(vision)
-    encoder = EncoderSettings(library="native", name="pixtral", options=asdict(config), weights="random")
-    return encoder, list(pixtral_vision.names(config, "encoder.", "vision_tower."))
+_TOWERS = ("vision_tower.", "model.vision_tower.")
+_PARTS = ("embeddings.", "pre_layrnorm.", "encoder.", "post_layernorm.", "head.")
 
 
-def _check_tokens(content: dict[str, Any], pixtral: bool) -> None:
-    """Which of the tower's tokens are read: all of Pixtral's, which has no class token; CLIP's patches alone."""
-    strategy = content.get("vision_feature_select_strategy", "full" if pixtral else "default")
-    if strategy != ("full" if pixtral else "default"):
+def _check_tokens(content: dict[str, Any], kind: str) -> None:
+    """Which of the tower's tokens are read: CLIP's patches, and all of those that have no class token."""
+    wanted = "default" if kind == "clip_vision_model" else "full"
+    strategy = content.get("vision_feature_select_strategy", "default")
+    if strategy != wanted:
         raise ValueError(
-            f"vision_feature_select_strategy is '{strategy}': of a CLIP tower only 'default', the patches, can be read"
+            f"vision_feature_select_strategy is {strategy!r}, but of a {kind} only {wanted!r}, its patches, can be read"
         )
+
+
+def _break_ids(tokens: Mapping[str, int]) -> list[int]:
+    absent = [token for token in _BREAKS if token not in tokens]
+    if absent:
+        raise ValueError(
+            f"its tokenizer.json has no special token {absent[0]}, which stands among the patches: give the folder with "
+            "the tokenizer of the checkpoint"
+        )
+    return [tokens[token] for token in _BREAKS]
