@@ -6,7 +6,7 @@ from typing import Any
 from mmbench.harness.looks import METRICS
 from mmbench.report import numbers
 from mmbench.report.abilities import no_score_of
-from mmbench.report.catalogue import HEADLINES, Metric, describe
+from mmbench.report.catalogue import FURTHER, HEADLINES, Metric, describe
 from mmbench.report.looks import interval_name, sure_words
 from mmbench.report.systems import MANY, Summary, names_of
 from mmbench.report.text import Span, Text, bold, join_systems, system, text
@@ -245,7 +245,13 @@ def pair_of(summary: Summary, metric: str, a: str, b: str) -> dict[str, Any]:
 
 
 def _headlines(summary: Summary) -> list[str]:
-    return [metric for metric in HEADLINES if metric in summary["pairs"]]
+    """What is spoken of: the further headlines only where two systems could not be compared without them."""
+    found = [metric for metric in HEADLINES if metric in summary["pairs"]]
+    held = [{m for m in found if m in summary["systems"][name]["metrics"]} for name in names_of(summary, "system")]
+    strangers = [a & b for a, b in combinations(held, 2) if (a & b) <= set(FURTHER)]
+    needed = set().union(*strangers) if strangers else set()
+    alone = all(metrics <= set(FURTHER) for metrics in held)
+    return [metric for metric in found if metric not in FURTHER or metric in needed or alone]
 
 
 def _size_and_interval(pair: dict[str, Any], shown: Metric) -> tuple[str, str, int]:

@@ -133,6 +133,8 @@ HEADLINES = (
     *("choice_accuracy", "match_accuracy"),
 )
 """Metrics that the answer speaks of, and that the figures show; the first ones first where there is no room for all."""
+FURTHER = ("choice_accuracy", "match_accuracy")
+"""Of these, those that the answer speaks of only where two systems have no other headline in common."""
 _FRONT_PAGE = (
     *HEADLINES,
     *("text_loss", "zero_shot_accuracy", "linear_probe_accuracy", "text_to_image_recall@1", "image_to_text_recall@1"),

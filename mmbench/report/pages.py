@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pandas as pd
+
 from mmbench.report import answer, cost_figures, ledger_tables, score_figures, score_tables
 from mmbench.report.abilities import not_applicable_notes, unable
 from mmbench.report.catalogue import HEADLINES, describe
@@ -147,12 +149,24 @@ def _curves(document: Document) -> None:
         "of single logged steps. The axis starts after the first 2% of the budget."
     )
     logs = {cell.system: cell.log for cell in document.run.cells}
-    if "blind" in logs and any("contrastive_loss" in logs.get(name, ()) for name in document.run.systems):
+    objectives = {_objectives(logs[name]) for name in document.run.systems if len(logs[name])}
+    if len(objectives) > 1:
+        caption += (
+            " The systems train on different objectives, of which training and validation loss are the weighted sums: "
+            "these compare a system with itself, not with others."
+        )
+    elif "blind" in logs and any("contrastive_loss" in logs.get(name, ()) for name in document.run.systems):
         caption += (
             " Training and validation loss are the weighted sum of all objectives, of which the baseline without an "
             "image lacks the contrastive one: it compares with the systems only on captions and on answers."
         )
     document.figure(path, caption)
+
+
+def _objectives(log: pd.DataFrame) -> frozenset[str]:
+    """What a cell trained on, by the losses in its log."""
+    names = map(str, log.columns)
+    return frozenset(name for name in names if name.endswith("_loss") and not name.startswith("validation_"))
 
 
 def _kinds(document: Document) -> None:
