@@ -42,6 +42,8 @@ def connector_for(
     """
     in_dim = joined_dim(encoder, views)
     grid = (side // encoder.patch_size, side // encoder.patch_size) if side else None
+    if views.class_token:
+        grid = (1, 1 + grid[0] * grid[1]) if grid else None
     connector: Connector
     if options.connector == "none":
         refuse_unused(options, ("connector_width", "connector_options"), "there is no connector", "a connector")
@@ -56,6 +58,8 @@ def connector_for(
         )
     if views.views == "native":
         _check_native(options, encoder, connector)
+    if views.class_token:
+        return connector, None
     merge = merge_of(encoder)
     return connector, token_grid(connector, grid or (12 * merge, 12 * merge))
 

@@ -7,6 +7,7 @@ from typing import Protocol, cast
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from mmbench.config.errors import UserError
 from mmbench.families.vision.options import refuse_unused
@@ -27,11 +28,19 @@ class LookOptions(ViewOptions):
     the last block's output. Empty: what the encoder gives."""
     with_last: bool = False
     """Whether what the encoder gives, after its last norm, stands before the outputs of ``layers``."""
+    class_token: bool = False
+    """Whether an encoder's class token stands before the patches of ``layers`` (IDEFICS)."""
 
     @property
     def num_tags(self) -> int:
         """How many tiles, the thumbnail included, an image can have; 0 where there are no tiles."""
         return self.max_tiles + 1 if self.views == "tiles" else 0
+
+    @property
+    def empty_tiles(self) -> bool:
+        """Whether an image always has ``max_tiles`` tiles, of which some are empty, with an encoder that reads them
+        together."""
+        return False
 
     def side(self, image_size: int) -> int:
         """The side of a view in pixels, of images with a side of so many; 0 where views differ in theirs."""
@@ -52,6 +61,9 @@ class Look:
     """Which image each is a view of; in order."""
     tags: list[int]
     """Which tile each is, from 0; a thumbnail is the one after the last there can be."""
+
+    shown: Tensor | None = None
+    """bool ``[V]``, False where the view is an empty tile; None: none is."""
 
     def through(self, connector: Connector) -> "Look":
         """The same views, as a connector makes them of the encoder's tokens."""
@@ -126,7 +138,10 @@ def prepared(encoder: ImageEncoder, options: LookOptions, image_size: int, has_t
             )
     if not options.layers:
         refuse_unused(options, ("with_last",), "no layers are joined to it", "layers")
+        refuse_unused(options, ("class_token",), "the encoder gives its patches alone", "layers")
         return encoder
+    if options.class_token and (options.views == "native" or options.with_last):
+        raise UserError("option 'class_token' is true, which goes with layers of square views and tiles: leave it out")
     try:
         last = max(encoder.layer_number(layer) for layer in options.layers)
     except ValueError as error:
@@ -153,11 +168,11 @@ def token_grid(connector: Connector, grid: Grid) -> Grid | None:
     """
     rows, columns = grid
     num_tokens = connector.num_tokens(grid)
-    factor = math.isqrt(rows * columns // num_tokens)
     try:
         grows = connector.num_tokens((2 * rows, 2 * columns)) == 4 * num_tokens
     except UserError:
         return None
+    factor = max(1, math.isqrt(rows * columns // num_tokens))
     divides = rows % factor == columns % factor == 0 and num_tokens * factor**2 == rows * columns
     return (rows // factor, columns // factor) if grows and divides else None
 
@@ -171,19 +186,28 @@ def _encoded(encoder: ImageEncoder, views: Views, options: LookOptions) -> Look:
         *joined, last = encoder.features(views.pixels, [*options.layers, -1])
         tokens = torch.cat([encoder.final_norm(last), *joined], dim=-1)
     else:
-        tokens = torch.cat(encoder.features(views.pixels, options.layers), dim=-1)
+        tokens = torch.cat(encoder.features(views.pixels, options.layers, options.class_token), dim=-1)
+    if options.class_token:
+        grid = 1, tokens.shape[1]
     return Look(tokens, grid, views.images, views.tags)
 
 
 def _together(encoder: TiledEncoder, pixels: Tensor, sizes: Tensor | None, options: LookOptions) -> Look:
     """All tiles of an image, as an encoder reads them that lets them attend to one another.
 
-    A tile's class token is kept, before its patches: the tokens are given as one line.
+    A tile's class token is kept, before its patches: the tokens are given as one line. So are those of empty tiles,
+    if they are asked for.
     """
     cut = tile(pixels, sizes, encoder.config.tile_size, options.max_tiles)
-    tokens = encoder.forward_tiles(cut.tiles, cut.mask, cut.grids)[cut.mask]
-    places = cut.mask.nonzero().tolist()
-    return Look(tokens, (1, tokens.shape[1]), [image for image, _ in places], [tag for _, tag in places])
+    tiles, mask = cut.tiles, cut.mask
+    if options.empty_tiles:
+        num_empty = options.max_tiles - mask.shape[1]
+        tiles, mask = F.pad(tiles, (0, 0) * 3 + (0, num_empty)), F.pad(mask, (0, num_empty))
+    kept = torch.ones_like(mask) if options.empty_tiles else mask
+    tokens = encoder.forward_tiles(tiles, mask, cut.grids)[kept]
+    places = kept.nonzero().tolist()
+    shown = mask.flatten() if options.empty_tiles else None
+    return Look(tokens, (1, tokens.shape[1]), [image for image, _ in places], [tag for _, tag in places], shown)
 
 
 def _check_together(encoder: TiledEncoder, options: LookOptions) -> None:
@@ -201,6 +225,18 @@ def _check_together(encoder: TiledEncoder, options: LookOptions) -> None:
 def merge_of(encoder: ImageEncoder) -> int:
     """The side of the neighbourhoods of patches that the encoder puts together."""
     return int(getattr(getattr(encoder, "config", None), "merge", 1))
+
+
+def _check_native(encoder: ImageEncoder, options: LookOptions) -> None:
+    if not hasattr(encoder, "forward_packed"):
+        raise UserError(
+            "option 'views' is 'native', but the encoder is made for images of one size: give the system an encoder of "
+            "its own, `encoder: {library: native, name: pixtral}`, or views: square"
+        )
+    if len(options.layers) > 1 or options.with_last:
+        raise UserError(
+            f"option 'layers' is {options.layers}, but of native views one layer is read: give one, or views: square"
+        )
 
 
 def _native(encoder: ImageEncoder, pixels: Tensor, sizes: Tensor | None, options: LookOptions) -> list[Look]:

@@ -117,12 +117,13 @@ def test_of_native_views_one_layer_is_read() -> None:
         ("pixel_shuffle", {}, (2, 4)),
         ("attention_pool", {"num_heads": 2}, (2, 4)),
         ("perceiver", {"num_latents": 8, "depth": 1, "num_heads": 2}, None),
+        ("perceiver", {"num_latents": 64, "depth": 1, "num_heads": 2}, None),
         ("query", {"num_queries": 8, "num_heads": 2}, None),
         ("c_abstractor", {"num_tokens": 4, "depth": 1}, None),
     ],
 )
 def test_grid_of_a_connectors_tokens(kind: str, options: dict[str, int], grid: tuple[int, int] | None) -> None:
-    """Eight tokens of 4 x 8 patches are a raster only where more patches would be more tokens."""
+    """Tokens of 4 x 8 patches are a raster only where more patches would be more tokens."""
     connector = build_connector(kind, 16, 16, (4, 8), options)
     assert token_grid(connector, (4, 8)) == grid
     assert token_grid(NoConnector(NoConnector.Config(), 16, 16), (4, 8)) == (4, 8)
