@@ -3,12 +3,14 @@
 Flamingo, arXiv 2204.14198.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 
+from mmbench.config.errors import UserError
 from mmbench.families.family import SharedParts
 from mmbench.families.seeing_decoder import SeeingDecoder
 from mmbench.families.sight import Sight
@@ -23,9 +25,10 @@ from mmbench.families.vision.gated import (
     reach_of,
 )
 from mmbench.families.vision.layout import Layout, LayoutOptions
-from mmbench.families.vision.look import LookOptions, joined_dim, look, prepared
+from mmbench.families.vision.look import Look, LookOptions, joined_dim, look, prepared
 from mmbench.families.vision.options import refuse_unused
-from mmbench.families.vision.rows import in_rows
+from mmbench.families.vision.rows import Row, in_rows
+from mmbench.nn.decoder import Decoder
 
 
 class CrossAttn(SeeingDecoder):
@@ -43,6 +46,15 @@ class CrossAttn(SeeingDecoder):
         """Width of the tokens that a connector makes; the language model's if not given."""
         tile_tags: bool = False
         """Whether a learned embedding for each tile stands in the text and looks at that tile alone (NVLM-X)."""
+        lead: list[int] = field(default_factory=list)
+        """Ids of tokens that stand for the image in the text, as a published model's prompt has them."""
+        lead_sees: int = 1
+        """How many of them, the last ones, look at the image."""
+
+        @property
+        def empty_tiles(self) -> bool:
+            """Where what reaches nothing attends to all that there is, empty tiles are a part of it."""
+            return self.gated == "mllama" and not self.tile_tags
 
     def __init__(self, config: Config, shared: SharedParts, objective_weights: Mapping[str, float]) -> None:
         super().__init__(shared, objective_weights)
@@ -55,6 +67,7 @@ class CrossAttn(SeeingDecoder):
             width = joined_dim(self.encoder, config)
         side = config.side(shared.image_size)
         self.connector, _ = connector_for(config, config, self.encoder, width, side)
+        _check_lead(config, decoder)
         tags = LayoutOptions(tile_tags=config.tile_tags)
         self.layout = Layout(tags, decoder, config.num_tags, None)
         self.cross_attention = gated_layers(config, decoder, self.connector.out_dim)
@@ -68,12 +81,25 @@ class CrossAttn(SeeingDecoder):
         """Each gated layer gets its keys and values; nothing but the tags of tiles enters the context."""
         looks = [one.through(self.connector) for one in look(self.encoder, images, sizes, self.config)]
         context = in_rows([one.tokens for one in looks], [one.images for one in looks], len(images))
-        sight = Sight(contexts=keys_values(self.cross_attention, context.values), context_mask=context.mask)
+        sight = Sight(contexts=keys_values(self.cross_attention, context.values), context_mask=_shown(looks, context))
         if self.config.tile_tags:
             tags = self.layout([one.without_tokens(self.decoder.config.width) for one in looks], len(images))
             sight.prefix, sight.prefix_mask = tags.values, tags.mask
             sight.prefix_reach = reach_of(tags.columns[0], context, looks[0].images, tags.values.shape[1])
+        elif self.config.lead:
+            self._put_lead(sight, context)
         return sight
+
+    def _put_lead(self, sight: Sight, context: Row) -> None:
+        """The tokens that stand for the image, of which the last ones look at all of it."""
+        num_images, num_context = context.values.shape[:2]
+        ids = torch.tensor(self.config.lead, device=self.device)
+        sight.prefix = self.decoder.embed(ids).expand(num_images, -1, -1)
+        shown = sight.context_mask
+        if shown is None:
+            shown = torch.ones(num_images, num_context, dtype=torch.bool, device=self.device)
+        sees = torch.arange(len(ids), device=self.device) >= len(ids) - self.config.lead_sees
+        sight.prefix_reach = sees[None, :, None] & shown[:, None]
 
     def between(self, sight: Sight, sees_image: Tensor, num_prefix: int) -> Between | None:
         """The gated layer before a block, where it has one."""
@@ -88,3 +114,26 @@ class CrossAttn(SeeingDecoder):
         connector = {"connector": added} if list(added.parameters()) else {}
         gates = gates_of(self.cross_attention)
         return {**super().parts(), **connector, "cross_attention": self.cross_attention, "gates": gates}
+
+
+def _shown(looks: Sequence[Look], context: Row) -> Tensor | None:
+    """bool ``[B, M]``: which image tokens are neither padding nor of an empty tile; None: all."""
+    shown = looks[0].shown
+    if shown is None:
+        return context.mask
+    of_tokens = shown[:, None].expand(looks[0].tokens.shape[:2])
+    return in_rows([of_tokens], [looks[0].images], len(context.values)).values
+
+
+def _check_lead(config: CrossAttn.Config, decoder: Decoder.Config) -> None:
+    if not config.lead:
+        refuse_unused(config, ("lead_sees",), "no tokens stand for the image", "lead")
+        return
+    if config.tile_tags:
+        raise UserError(f"option 'lead' is {config.lead}, but tags stand for the tiles: leave out lead or tile_tags")
+    num_ids = decoder.vocab_size + decoder.extra_embeddings
+    outside = [token for token in config.lead if not 0 <= token < num_ids]
+    if outside:
+        raise UserError(f"option 'lead' has {outside[0]}, but token ids go from 0 to {num_ids - 1}")
+    if not 0 <= config.lead_sees <= len(config.lead):
+        raise UserError(f"option 'lead_sees' is {config.lead_sees}; it must be from 0 to {len(config.lead)}")
