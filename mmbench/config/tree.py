@@ -198,7 +198,8 @@ def _restore_free_form(instance: Any, tree: Any) -> None:
             _restore_free_form(item, value)
     elif isinstance(instance, dict):
         for name, item in instance.items():
-            _restore_free_form(item, tree[name])
+            if name in tree:  # keys that were brought into line (whole numbers) are of plain values, not of sections
+                _restore_free_form(item, tree[name])
     elif dataclasses.is_dataclass(instance):
         for name, kind in fields_of(type(instance)).items():
             if name not in tree:
