@@ -1,5 +1,6 @@
 """Whole checkpoints of small random models of transformers: imported, they compute what those compute, and go back."""
 
+import functools
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from safetensors.torch import save_file
 from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
 from torch import Tensor, nn
 
+from mmbench.config.errors import UserError
 from mmbench.data.batch import Role
 from mmbench.families.dual import Dual
 from mmbench.families.seeing_decoder import SeeingDecoder
@@ -63,11 +65,11 @@ def scrambled(model: nn.Module) -> Any:
     return model.eval()
 
 
-def write_tokenizer(folder: Path, size: int = 120, **tokens: int) -> None:
+def write_tokenizer(folder: Path, eos: int = EOS, **tokens: int) -> None:
     """A ``tokenizer.json`` of words, with special tokens at the ids that are asked for."""
-    special = {"<unk>": 0, "<s>": BOS, "</s>": EOS, "<image>": IMAGE} | tokens
+    special = {"<unk>": 0, "<s>": BOS, "</s>": eos, "<image>": IMAGE} | tokens
     names = {number: token for token, number in special.items()}
-    vocabulary = {names.get(number, f"word{number}"): number for number in range(size)}
+    vocabulary = {names.get(number, f"word{number}"): number for number in range(TEXT["vocab_size"])}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     tokenizer.add_special_tokens([AddedToken(token, special=True) for token in special])
@@ -83,7 +85,16 @@ class Both:
     """Its folder."""
     ours: Path
     """The imported one."""
-    family: Any
+    eos: int
+
+    def opened(self) -> Any:
+        """The imported system."""
+        return open_imported(self.ours, BOS, self.eos)
+
+    @functools.cached_property
+    def family(self) -> Any:
+        """The imported system, opened once."""
+        return self.opened()
 
     @property
     def tensors(self) -> dict[str, Tensor]:
@@ -91,13 +102,13 @@ class Both:
         return read_tensors(self.theirs)
 
 
-def both(model: nn.Module, folder: Path, **tokens: int) -> Both:
+def both(model: nn.Module, folder: Path, eos: int = EOS, **tokens: int) -> Both:
     """Save a model, scrambled, with a tokenizer, and import it."""
     theirs, ours = folder / "theirs", folder / "ours"
     scrambled(model).save_pretrained(theirs)
-    write_tokenizer(theirs, **tokens)
+    write_tokenizer(theirs, eos, **tokens)
     import_checkpoint(theirs, ours)
-    return Both(model, theirs, ours, open_imported(ours, BOS, EOS))
+    return Both(model, theirs, ours, eos)
 
 
 def pictures(num: int, side: int) -> Tensor:
@@ -170,7 +181,7 @@ def check_round_trip(both: Both, same: Callable[[Any, Any], float]) -> None:
     assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
     assert same(both.family, type(both.model).from_pretrained(back).eval()) < 1e-4
 
-    tuned = open_imported(both.ours, BOS, EOS)
+    tuned = both.opened()
     name = next(name for name in tuned.state_dict() if name.endswith("blocks.1.attention.output.weight"))
     with torch.no_grad():
         tuned.get_parameter(name).mul_(-1.0)
@@ -212,8 +223,6 @@ def changed_copy(both: Both, target: Path, content: dict[str, Any] | None = None
 
 def refused(source: Path) -> str:
     """The one sentence with which an import is refused; nothing is left behind."""
-    from mmbench.config.errors import UserError
-
     target = source.with_name(f"{source.name}-imported")
     with pytest.raises(UserError) as found:
         import_checkpoint(source, target)

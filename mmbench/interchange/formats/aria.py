@@ -28,9 +28,10 @@ def read(content: dict[str, Any], tokens: Mapping[str, int]) -> Foreign:
     layer = content.get("vision_feature_layer", -1)
     if not isinstance(layer, int):
         raise ValueError(f"vision_feature_layer is {layer}, but only one layer can be read")
+    queries = {str(patches): num for patches, num in connector.queries.items()}  # the keys of settings are text
     options = {
         "connector": "query",
-        "connector_options": {"queries": connector.queries, "num_heads": connector.num_heads},
+        "connector_options": {"queries": queries, "num_heads": connector.num_heads},
         "layers": [layer],
     }
     return Foreign(
