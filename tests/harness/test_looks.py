@@ -13,9 +13,11 @@ import pytest
 from mmbench.config.deciding import DecidingSettings
 from mmbench.config.errors import UserError
 from mmbench.config.load import load_settings, save_settings
+from mmbench.config.training import EvaluationSettings
 from mmbench.harness.added_seeds import in_words, seeds_begun, seeds_of_looks
 from mmbench.harness.compare import run_comparison
 from mmbench.harness.looks import looks_at
+from mmbench.harness.objective import check_metric
 from mmbench.harness.run_files import RunFiles, read_json, write_json
 from mmbench.stats import compare_systems, look_levels
 from tests.harness.comparisons import MICRO, compare_command, run
@@ -87,6 +89,14 @@ def test_a_metric_that_is_not_there_is_named(table: pd.DataFrame, reason: str) -
     assert reason in in_words(found)
 
 
+def test_without_a_name_the_first_metric_that_both_have_decides() -> None:
+    """As of a system that answers and one that embeds: both choose."""
+    answers = scores(1.0, metric="vqa_accuracy")
+    choices, recall = scores(1.0, metric="choice_accuracy"), scores(1.0, metric="text_to_image_recall@5")
+    both = pd.concat([answers[answers["system"] == "a"], recall[recall["system"] == "b"], choices])
+    assert looks_at(both, deciding(), FIRST, FIRST)["metric"] == "choice_accuracy"
+
+
 def test_no_scores_at_all_is_said() -> None:
     found = looks_at(scores(1.0).iloc[:0], deciding(), FIRST, FIRST)
     assert found["looks"] == [] and not found["decided"] and found["reason"] == "no common metric"
@@ -119,9 +129,27 @@ def test_a_metric_that_the_data_does_not_have_is_refused_before_anything_trains(
     files = RunFiles(tmp_path / "one")
     save_settings(settings, files.comparison)
     write_json(files.data, {"tasks": ["answer", "retrieve"]})
+    write_json(files.stages, {})
     with pytest.raises(UserError, match="nothing that 'cider_d' could be scored on"):
         run_comparison(settings, tmp_path, jobs=1, command="")
     assert not files.probe.exists()
+
+
+@pytest.mark.parametrize(
+    "metric, setting",
+    [
+        ("reranked_text_to_image_recall@5", "evaluation.rerank=5"),
+        ("vqa_accuracy_without_image", "evaluation.without_image=true"),
+        ("linear_probe_accuracy", "evaluation.probe=true"),
+    ],
+)
+def test_what_is_not_measured_as_things_are_is_refused_with_the_setting_that_does(metric: str, setting: str) -> None:
+    with pytest.raises(UserError, match=setting):
+        check_metric(metric, per_example=True, evaluation=EvaluationSettings(rerank=4))
+    everything = EvaluationSettings(rerank=5, without_image=True, probe=True)
+    check_metric(metric, per_example=True, evaluation=everything)
+    with pytest.raises(UserError, match=f"nothing that '{metric}' could be scored on"):
+        check_metric(metric, ["caption"], per_example=True, evaluation=everything)
 
 
 def test_seeds_follow_those_that_were_given() -> None:
