@@ -25,8 +25,8 @@ from mmbench.families.vision.gated import (
     reach_of,
 )
 from mmbench.families.vision.layout import Layout, LayoutOptions
-from mmbench.families.vision.look import Look, LookOptions, joined_dim, look, prepared
-from mmbench.families.vision.options import refuse_unused
+from mmbench.families.vision.look import Look, LookOptions, joined_dim, look, mean_tokens, prepared
+from mmbench.families.vision.options import check_token_ids, refuse_unused
 from mmbench.families.vision.rows import Row, in_rows
 from mmbench.nn.decoder import Decoder
 
@@ -105,6 +105,10 @@ class CrossAttn(SeeingDecoder):
         """The gated layer before a block, where it has one."""
         return attend_between(self.cross_attention, sight, sees_image, num_prefix)
 
+    def image_features(self, images: Tensor, sizes: Tensor | None = None) -> Tensor:
+        """The mean of the encoder's tokens."""
+        return mean_tokens(look(self.encoder, images, sizes, self.config), len(images))
+
     def parts(self) -> dict[str, nn.Module]:
         """The common parts, the connector and tags if there are any, the gated layers, and the gates alone.
 
@@ -131,9 +135,6 @@ def _check_lead(config: CrossAttn.Config, decoder: Decoder.Config) -> None:
         return
     if config.tile_tags:
         raise UserError(f"option 'lead' is {config.lead}, but tags stand for the tiles: leave out lead or tile_tags")
-    num_ids = decoder.vocab_size + decoder.extra_embeddings
-    outside = [token for token in config.lead if not 0 <= token < num_ids]
-    if outside:
-        raise UserError(f"option 'lead' has {outside[0]}, but token ids go from 0 to {num_ids - 1}")
+    check_token_ids(config, ("lead",), decoder.vocab_size + decoder.extra_embeddings)
     if not 0 <= config.lead_sees <= len(config.lead):
         raise UserError(f"option 'lead_sees' is {config.lead_sees}; it must be from 0 to {len(config.lead)}")

@@ -16,8 +16,9 @@ from mmbench.families.seeing_decoder import SeeingDecoder
 from mmbench.families.sight import Sight
 from mmbench.families.vision.connecting import ConnectorOptions, connector_for, size_step
 from mmbench.families.vision.layout import Layout, LayoutOptions
-from mmbench.families.vision.look import LookOptions, look, prepared
-from mmbench.families.vision.options import refuse_unused
+from mmbench.families.vision.look import LookOptions, look, mean_tokens, prepared
+from mmbench.families.vision.options import check_token_ids, refuse_unused
+from mmbench.nn.decoder import Decoder
 from mmbench.nn.image_encoder import ImageEncoder
 from mmbench.nn.raw_patches import RawPatches
 
@@ -51,7 +52,7 @@ class Unified(SeeingDecoder):
         side = config.side(shared.image_size)
         self.connector, grid = connector_for(config, config, self.encoder, decoder.width, side)
         self.layout = Layout(config, decoder, config.num_tags, grid, own_breaks=not config.break_ids)
-        _check_ids(config, decoder.vocab_size)
+        _check_ids(config, decoder)
 
     @property
     def size_step(self) -> int:
@@ -66,6 +67,10 @@ class Unified(SeeingDecoder):
             for ids in (self.config.lead, self.config.trail, self.config.break_ids)
         )
         return self.layout.sight(self.layout(looks, len(images), trail, breaks), looks, lead, trail)
+
+    def image_features(self, images: Tensor, sizes: Tensor | None = None) -> Tensor:
+        """The mean of the encoder's tokens."""
+        return mean_tokens(look(self.encoder, images, sizes, self.config), len(images))
 
     def parts(self) -> dict[str, nn.Module]:
         """The common parts, and the connector with all that stands among its tokens."""
@@ -84,11 +89,8 @@ def _encoder(config: Unified.Config, shared: ImageEncoder) -> ImageEncoder:
     return shared
 
 
-def _check_ids(config: Unified.Config, vocab_size: int) -> None:
-    for option in ("lead", "trail", "break_ids"):
-        outside = [token for token in getattr(config, option) if not 0 <= token < vocab_size]
-        if outside:
-            raise UserError(f"option '{option}' has {outside[0]}, but token ids go from 0 to {vocab_size - 1}")
+def _check_ids(config: Unified.Config, decoder: Decoder.Config) -> None:
+    check_token_ids(config, ("lead", "trail", "break_ids"), decoder.vocab_size + decoder.extra_embeddings)
     if config.break_ids and (config.row_breaks != "break" or len(config.break_ids) != 2):
         raise UserError(
             f"option 'break_ids' is {config.break_ids}: give two ids, of the row's break and of the image's end, and "

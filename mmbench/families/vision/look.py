@@ -103,6 +103,19 @@ def look(encoder: ImageEncoder, images: Tensor, sizes: Tensor | None, options: L
     return [_encoded(encoder, square_views(pixels, sizes), options)]
 
 
+def mean_tokens(looks: list[Look], num_images: int) -> Tensor:
+    """float32 ``[B, D]``: of each image the mean over the tokens of its views, empty tiles left out."""
+    first = looks[0].tokens
+    total = first.new_zeros(num_images, first.shape[-1], dtype=torch.float32)
+    count = first.new_zeros(num_images, 1, dtype=torch.float32)
+    for one in looks:
+        place = torch.tensor(one.images, device=first.device)
+        weight = one.tokens.new_ones(len(one.images), 1) if one.shown is None else one.shown[:, None]
+        total.index_add_(0, place, one.tokens.float().sum(dim=1) * weight)
+        count.index_add_(0, place, one.tokens.shape[1] * weight.float())
+    return total / count
+
+
 def look_at_thumbnails(encoder: ImageEncoder, images: Tensor, sizes: Tensor | None, options: LookOptions) -> Look:
     """What the encoder makes of each picture as one small square; arguments as `look`."""
     return _encoded(encoder, thumbnail_views(encoder.normalise(images), sizes, options, encoder.patch_size), options)
@@ -126,16 +139,7 @@ def prepared(encoder: ImageEncoder, options: LookOptions, image_size: int, has_t
         return encoder
     check_views(options, encoder.patch_size * merge_of(encoder), image_size, has_thumbnail)
     if options.views == "native":
-        if not hasattr(encoder, "forward_packed"):
-            raise UserError(
-                "option 'views' is 'native', but the encoder is made for images of one size: give the system an "
-                "encoder of its own, `encoder: {library: native, name: pixtral}`, or views: square"
-            )
-        if len(options.layers) > 1 or options.with_last:
-            raise UserError(
-                f"option 'layers' is {options.layers}, but of native views one layer is read: give one, or "
-                "views: square"
-            )
+        _check_native(encoder, options)
     if not options.layers:
         refuse_unused(options, ("with_last",), "no layers are joined to it", "layers")
         refuse_unused(options, ("class_token",), "the encoder gives its patches alone", "layers")
@@ -144,12 +148,9 @@ def prepared(encoder: ImageEncoder, options: LookOptions, image_size: int, has_t
         raise UserError("option 'class_token' is true, which goes with layers of square views and tiles: leave it out")
     try:
         last = max(encoder.layer_number(layer) for layer in options.layers)
-    except ValueError as error:
-        raise UserError(f"option 'layers' is {options.layers}, but {error}") from error
-    if options.with_last:
-        return encoder
-    kept = copy.deepcopy(encoder)  # of all the systems that share it, only this one does without
-    try:
+        if options.with_last:
+            return encoder
+        kept = copy.deepcopy(encoder)  # of all the systems that share it, only this one does without
         kept.keep_layers(last)
     except ValueError as error:
         raise UserError(f"option 'layers' is {options.layers}, but {error}") from error
@@ -175,6 +176,18 @@ def token_grid(connector: Connector, grid: Grid) -> Grid | None:
     factor = max(1, math.isqrt(rows * columns // num_tokens))
     divides = rows % factor == columns % factor == 0 and num_tokens * factor**2 == rows * columns
     return (rows // factor, columns // factor) if grows and divides else None
+
+
+def _check_native(encoder: ImageEncoder, options: LookOptions) -> None:
+    if not hasattr(encoder, "forward_packed"):
+        raise UserError(
+            "option 'views' is 'native', but the encoder is made for images of one size: give the system an encoder of "
+            "its own, `encoder: {library: native, name: pixtral}`, or views: square"
+        )
+    if len(options.layers) > 1 or options.with_last:
+        raise UserError(
+            f"option 'layers' is {options.layers}, but of native views one layer is read: give one, or views: square"
+        )
 
 
 def _encoded(encoder: ImageEncoder, views: Views, options: LookOptions) -> Look:
