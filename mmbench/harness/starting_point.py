@@ -64,7 +64,8 @@ def pretraining_files(settings: Settings, datamodule: MultimodalDataModule, runs
         "max_text_tokens": settings.training.rows.max_text_tokens,
         "precision": settings.trainer.precision,
         "attention": settings.trainer.attention,
-        "part": asdict(settings.encoder if part == "encoder" else settings.language_model),
+        # M-RoPE reads text as without it: its language model is everyone's.
+        "part": asdict(settings.encoder if part == "encoder" else replace(settings.language_model, mrope_sections=None)),
         "recipe": {key: value for key, value in recipe.items() if key.startswith(part)},
         "schedule": [settings.training.warmup_share, settings.training.end_factor, settings.training.weight_decay],
     }
