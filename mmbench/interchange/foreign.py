@@ -18,7 +18,10 @@ from mmbench.nn.tensor_names import Joined
 FORMATS = {
     "aria": "aria",
     "clip": "clip",
+    "fuyu": "fuyu",
+    "idefics": "idefics",
     "llava": "llava",
+    "mllama": "mllama",
     "qwen2_vl": "qwen2_vl",
     "siglip": "siglip",
 }
