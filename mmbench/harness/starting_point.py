@@ -56,6 +56,7 @@ def needs_pretraining(settings: Settings, datamodule: MultimodalDataModule, part
 def pretraining_files(settings: Settings, datamodule: MultimodalDataModule, runs_dir: Path, part: str) -> CellFiles:
     """The folder of a pretrained part: named by a hash of everything that decides its weights."""
     recipe = asdict(settings.pretraining)
+    language_model = replace(settings.language_model, mrope_sections=None)  # text is read the same with them
     decides = {
         "data": datamodule.dataset.fingerprint,
         "tokenizer": datamodule.tokenizer.hash,
@@ -64,8 +65,7 @@ def pretraining_files(settings: Settings, datamodule: MultimodalDataModule, runs
         "max_text_tokens": settings.training.rows.max_text_tokens,
         "precision": settings.trainer.precision,
         "attention": settings.trainer.attention,
-        # M-RoPE reads text as without it: its language model is everyone's.
-        "part": asdict(settings.encoder if part == "encoder" else replace(settings.language_model, mrope_sections=None)),
+        "part": asdict(settings.encoder if part == "encoder" else language_model),
         "recipe": {key: value for key, value in recipe.items() if key.startswith(part)},
         "schedule": [settings.training.warmup_share, settings.training.end_factor, settings.training.weight_decay],
     }
@@ -238,8 +238,8 @@ def _check_vocabulary(config: Decoder.Config, vocab_size: int, name: str) -> Non
     known = config.vocab_size + config.extra_embeddings
     if vocab_size > known:
         raise UserError(
-            f"the tokenizer has {vocab_size} entries, but the language model '{name}' knows {known}: set tokenizer.path "
-            "to the folder that its weights came with"
+            f"the tokenizer has {vocab_size} entries, but the language model '{name}' knows {known}: set "
+            "tokenizer.path to the folder that its weights came with"
         )
 
 
