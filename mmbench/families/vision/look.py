@@ -178,18 +178,6 @@ def token_grid(connector: Connector, grid: Grid) -> Grid | None:
     return (rows // factor, columns // factor) if grows and divides else None
 
 
-def _check_native(encoder: ImageEncoder, options: LookOptions) -> None:
-    if not hasattr(encoder, "forward_packed"):
-        raise UserError(
-            "option 'views' is 'native', but the encoder is made for images of one size: give the system an encoder of "
-            "its own, `encoder: {library: native, name: pixtral}`, or views: square"
-        )
-    if len(options.layers) > 1 or options.with_last:
-        raise UserError(
-            f"option 'layers' is {options.layers}, but of native views one layer is read: give one, or views: square"
-        )
-
-
 def _encoded(encoder: ImageEncoder, views: Views, options: LookOptions) -> Look:
     height, width = views.pixels.shape[2:]
     grid = height // encoder.patch_size, width // encoder.patch_size
