@@ -6,7 +6,7 @@ import torch
 from mmbench.config.errors import UserError
 from mmbench.config.model import EncoderSettings
 from mmbench.families.vision.connecting import NoConnector
-from mmbench.families.vision.look import LookOptions, joined_dim, look, prepared, token_grid
+from mmbench.families.vision.look import Look, LookOptions, joined_dim, look, mean_tokens, prepared, token_grid
 from mmbench.nn.connectors import build_connector
 from mmbench.nn.encoders import build_encoder
 from mmbench.nn.image_encoder import ImageEncoder
@@ -25,6 +25,16 @@ def test_without_layers_it_is_what_the_encoder_gives(encoder: ImageEncoder) -> N
     (one,) = look(encoder, pictures(), None, LookOptions())
     assert torch.equal(one.tokens, encoder(encoder.normalise(pictures())))
     assert (one.grid, one.images) == ((4, 4), [0, 1, 2, 3])
+
+
+def test_the_mean_is_over_the_tokens_of_an_images_own_views(encoder: ImageEncoder) -> None:
+    shared = Look(torch.arange(24.0).reshape(3, 4, 2), (2, 2), [0, 0, 1], [0, 1, 0], torch.tensor([True, False, True]))
+    by_hand = torch.stack([shared.tokens[0].mean(dim=0), shared.tokens[2].mean(dim=0)])
+    assert torch.equal(mean_tokens([shared], 2), by_hand), "an empty tile counts for nothing"
+    native = [Look(torch.ones(1, 3, 2), (1, 3), [1], [0]), Look(torch.full((1, 2, 2), 5.0), (1, 2), [0], [0])]
+    assert mean_tokens(native, 2).tolist() == [[5.0, 5.0], [1.0, 1.0]]
+    whole = look(encoder, pictures(), None, LookOptions())
+    torch.testing.assert_close(mean_tokens(whole, 4), encoder(encoder.normalise(pictures())).mean(dim=1))
 
 
 def test_layers_are_joined_and_those_behind_them_dropped(encoder: ImageEncoder) -> None:
