@@ -32,7 +32,7 @@ def to_ours(tensors: dict[str, Tensor], names: Iterable[Joined]) -> dict[str, Te
     """Our state from a checkpoint's tensors; what is used is taken out of ``tensors``.
 
     Raises:
-        KeyError: a tensor is not there, or has other rows than the table says; the message names it.
+        KeyError: a tensor is not there, or has another shape than the table says; the message names it.
     """
     return {name.ours: _joined(tensors, name) for name in names}
 
@@ -68,9 +68,13 @@ def _joined(tensors: dict[str, Tensor], name: Joined) -> Tensor:
             raise KeyError(f"{theirs} has {len(piece)} rows instead of {rows}")
     if name.reshape and not name.shape:
         pieces = [piece.reshape(len(piece), -1) for piece in pieces]
-    joined = torch.cat(pieces) if len(pieces) > 1 else pieces[0]
-    if name.shape:
-        joined = joined.reshape(name.shape)
+    try:
+        joined = torch.cat(pieces) if len(pieces) > 1 else pieces[0]
+        if name.shape:
+            joined = joined.reshape(name.shape)
+    except RuntimeError as error:
+        shapes = ", ".join(str(tuple(piece.shape)) for piece in pieces)
+        raise KeyError(f"{name.theirs[0]} and what belongs to it cannot be joined: the shapes are {shapes}") from error
     return joined if name.interleaved is None else _swapped(joined, *name.interleaved)
 
 
