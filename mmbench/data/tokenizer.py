@@ -82,6 +82,11 @@ class TextTokenizer:
         bos, eos = (self._tokenizer.id_to_token(token) or "" for token in (self.bos_id, self.eos_id))
         return render(self.chat_template, messages, bos, eos).removeprefix(bos)
 
+    def id_of(self, token: str) -> int | None:
+        """The id of a whole entry of the vocabulary; None: it has none."""
+        found: int | None = self._tokenizer.token_to_id(token)
+        return found
+
     def to_str(self) -> str:
         """The content of a ``tokenizer.json``."""
         content: str = self._tokenizer.to_str()
@@ -93,7 +98,7 @@ class TextTokenizer:
 
     def _find(self, role: str) -> int | None:
         for name in _USUAL_NAMES[role]:
-            token_id: int | None = self._tokenizer.token_to_id(name)
+            token_id = self.id_of(name)
             if token_id is not None:
                 return token_id
         return None
