@@ -91,8 +91,8 @@ def _check_tokenizer(source: Path, foreign: Foreign) -> None:
         )
     if foreign.image_token is not None and foreign.image_token not in special_tokens(source).values():
         raise UserError(
-            f"'{source / TOKENIZER}' has no special token with the id {foreign.image_token}, by which config.json names "
-            "the image: they do not belong together; fetch the folder anew"
+            f"'{source / TOKENIZER}' has no special token with the id {foreign.image_token}, which config.json says "
+            "stands for the image: they do not belong together; fetch the folder anew"
         )
 
 

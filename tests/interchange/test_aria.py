@@ -14,12 +14,10 @@ from tests.interchange.agreement import (
     VISION,
     Both,
     both,
-    changed_copy,
     check_generation,
     check_round_trip,
     largest_difference_of_logits,
     pictures,
-    refused,
 )
 
 transformers = pytest.importorskip("transformers")

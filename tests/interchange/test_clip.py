@@ -10,11 +10,9 @@ from tests.interchange.agreement import (
     VISION,
     Both,
     both,
-    changed_copy,
     check_round_trip,
     largest_difference_of_dual,
     pictures,
-    refused,
 )
 
 transformers = pytest.importorskip("transformers")

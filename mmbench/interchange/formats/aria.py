@@ -55,7 +55,7 @@ def _image_size(config: NativeEncoder.Config, queries: Mapping[int, int]) -> int
     sides = [side for side in range(config.position_buckets, 0, -1) if side**2 in queries]
     if not sides:
         raise ValueError(
-            f"projector_patch_to_query_dict has {', '.join(map(str, queries))} patches, but none of it is a square of at "
-            f"most {config.position_buckets} x {config.position_buckets}"
+            f"projector_patch_to_query_dict has {', '.join(map(str, queries))} patches, but none of it is a square of "
+            f"at most {config.position_buckets} x {config.position_buckets}"
         )
     return sides[0] * config.patch_size

@@ -24,8 +24,8 @@ _BREAKS = ("[IMG_BREAK]", "[IMG_END]")
 def read(content: dict[str, Any], tokens: Mapping[str, int]) -> Foreign:
     """The system that a ``config.json`` describes.
 
-    A checkpoint with ``projector_hidden_act`` "linear", as `mmbench.interchange.one_layer` writes the one layer of the
-    first LLaVA, keeps its two layers: they compute the same.
+    The one layer of the first LLaVA, which `mmbench.interchange.composed` writes as two with nothing between them, is
+    read as two: they compute the same.
 
     Raises:
         ValueError, UserError: it has something that the family does not.
@@ -105,7 +105,7 @@ def _break_ids(tokens: Mapping[str, int]) -> list[int]:
     absent = [token for token in _BREAKS if token not in tokens]
     if absent:
         raise ValueError(
-            f"its tokenizer.json has no special token {absent[0]}, which stands among the patches: give the folder with "
-            "the tokenizer of the checkpoint"
+            f"its tokenizer.json has no special token {absent[0]}, which stands among the patches: give the folder "
+            "with the checkpoint's own tokenizer"
         )
     return [tokens[token] for token in _BREAKS]
