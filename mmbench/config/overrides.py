@@ -60,6 +60,8 @@ def _set(node: Any, kind: Any, parts: list[str], done: list[str], written: str, 
         return
     if (field is Any or get_origin(field) is dict) and not isinstance(node.get(part), dict):
         node[part] = {}
+    if dataclasses.is_dataclass(field) and isinstance(node, dict):
+        node.setdefault(part, {})  # an item of a list may leave whole sections out
     _set(node[index], field, rest, path, written, where)
 
 
