@@ -8,7 +8,7 @@ from typing import Any, Literal
 from mmbench.config.baselines import BASELINES
 from mmbench.config.checks import check_system_name
 from mmbench.config.errors import UserError, unknown_name
-from mmbench.config.model import StageSettings
+from mmbench.config.model import SystemSettings
 from mmbench.config.tree import built, checked, merged
 from mmbench.config.yaml_text import read_yaml
 
@@ -59,15 +59,14 @@ class Rule:
 
 
 @dataclass
-class SystemChoice:
-    """A system of a claim: a preset, and what is different about it."""
+class SystemChoice(SystemSettings):
+    """The keys of a claim's system: a preset, and any settings of a system that differ from the preset's.
+
+    It says what a file may give; a claim holds what was given and no more, since what is not is the preset's.
+    """
 
     preset: str = ""
     """A preset's name or the path of a YAML file; if empty, the system's own name."""
-    options: dict[str, Any] = field(default_factory=dict)
-    """The family's settings that differ from the preset's."""
-    stages: list[StageSettings] = field(default_factory=list)
-    """The schedule; if empty, the preset's."""
 
 
 @dataclass
@@ -82,8 +81,8 @@ class Claim:
     """What is claimed, in one sentence."""
     source: str = ""
     """Where it is claimed."""
-    systems: dict[str, SystemChoice] = field(default_factory=dict)
-    """The systems that are trained, by name."""
+    systems: dict[str, Any] = field(default_factory=dict)
+    """The systems that are trained: name -> what its file gives of the keys of `SystemChoice`."""
     arms: dict[str, list[str]] = field(default_factory=dict)
     """Where the parts that all systems share are what differs: arm -> settings as ``key=value``. Each arm is a run."""
     baselines: list[str] = field(default_factory=list)
@@ -111,6 +110,7 @@ def load_claim(path: Path) -> Claim:
         UserError: an unknown key, a value of another type, or a claim that could not be decided.
     """
     tree = checked(read_yaml(path), Claim, "", str(path))
+    tree["systems"] = checked(tree.get("systems", {}), dict[str, SystemChoice], "systems", str(path))
     claim = built(merged(dataclasses.asdict(Claim()), tree, Claim), Claim)
     try:
         _check(claim)
@@ -133,6 +133,9 @@ def _check(claim: Claim) -> None:
         raise UserError("none of its rules decides: leave 'decides: false' out of one")
     for name in [*claim.systems, *claim.arms]:
         check_system_name(name)
+    for name, choice in claim.systems.items():
+        if "same_as" in choice:
+            raise UserError(f"'systems.{name}.same_as' is '{choice['same_as']}'; give the preset as 'preset'")
     for name in claim.baselines:
         if name not in BASELINES:
             raise unknown_name("baseline", name, BASELINES)

@@ -27,6 +27,14 @@ class Evidence:
     """A row a system, cost and image size."""
     failures: dict[str, str] = field(default_factory=dict)
     """System -> which of its cells failed, and why."""
+    not_applicable: dict[str, dict[str, str]] = field(default_factory=dict)
+    """System -> metric -> why it has no score of it: what the system cannot do, or the data does not have."""
+
+    def why_missing(self, system: str, metric: str) -> str:
+        """Why a system has no score of a metric, or of one that is derived from it; empty where nobody said so."""
+        # Of a kind of questions, within the first K, before and after: the same step of the evaluation gives it.
+        base = metric.partition("/")[0].partition("@")[0].removesuffix("_change")
+        return self.not_applicable.get(system, {}).get(base, "")
 
 
 def gather(runs: Mapping[str, Path]) -> Evidence:
@@ -41,6 +49,7 @@ def gather(runs: Mapping[str, Path]) -> Evidence:
         pd.concat([part.scores for part in parts], ignore_index=True),
         pd.concat([part.costs for part in parts], ignore_index=True),
         {name: reason for part in parts for name, reason in part.failures.items()},
+        {name: reasons for part in parts for name, reasons in part.not_applicable.items()},
     )
 
 
@@ -58,7 +67,9 @@ def _of_run(root: Path, suffix: str) -> Evidence:
         if row["batch_size"] == 1
     ]
     failures: dict[str, str] = {}
+    not_applicable: dict[str, dict[str, str]] = {}
     for cell in run.cells:
+        not_applicable.setdefault(cell.system + suffix, {}).update(cell.content.get("not_applicable") or {})
         if cell.status != "done":
             name = cell.system + suffix
             before = f"{failures[name]}; " if name in failures else ""
@@ -69,6 +80,7 @@ def _of_run(root: Path, suffix: str) -> Evidence:
         scores.assign(system=scores["system"].astype(str) + suffix),
         pd.DataFrame(rows, columns=_COST_COLUMNS).astype({"value": float}),
         failures,
+        not_applicable,
     )
 
 

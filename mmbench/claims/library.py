@@ -1,9 +1,10 @@
 """The claims that ship with mmbench, by number or name; one's own by path. And the settings of their runs."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mmbench.claims.claim import Claim, load_claim
 from mmbench.config.errors import UserError, unknown_name
@@ -77,14 +78,21 @@ def runs_of(claim: Claim, asked: Asked) -> dict[str, Settings]:
 def _settings(claim: Claim, more: Sequence[str], asked: Asked) -> Settings:
     overrides = [f"baselines={json.dumps(claim.baselines)}"]
     for name, choice in claim.systems.items():
-        overrides += [f"systems.{name}.options.{key}={json.dumps(value)}" for key, value in choice.options.items()]
-        if choice.stages:
-            overrides.append(f"systems.{name}.stages={json.dumps([asdict(stage) for stage in choice.stages])}")
+        overrides += _differences(name, choice)
     return load_settings(
-        [f"{name}={choice.preset or name}" for name, choice in claim.systems.items()],
+        [f"{name}={choice.get('preset') or name}" for name, choice in claim.systems.items()],
         scale=asked.scale or claim.scale,
         data=claim.data or None,
         budget=asked.budget or claim.budget or None,
         seeds=claim.seeds if asked.seeds is None else asked.seeds,
         overrides=[*overrides, *claim.settings, *more],
     )
+
+
+def _differences(name: str, choice: Mapping[str, Any]) -> Iterator[str]:
+    """What a claim gives of a system besides its preset, as overrides; mappings are joined with the preset's."""
+    for key, given in choice.items():
+        if isinstance(given, Mapping):
+            yield from (f"systems.{name}.{key}.{inner}={json.dumps(value)}" for inner, value in given.items())
+        elif key != "preset":
+            yield f"systems.{name}.{key}={json.dumps(given)}"

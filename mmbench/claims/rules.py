@@ -145,7 +145,7 @@ def _advantage(rule: Rule, evidence: Evidence) -> TwoWayMean:
     """The mean by which ``system`` is ahead of ``than`` over the seeds and images that both have."""
     scores = evidence.scores
     chosen = scores[(scores["metric"] == rule.metric) & scores["system"].isin([rule.system, rule.than])]
-    _refuse_missing(rule.metric, {rule.system, rule.than} - set(chosen["system"]))
+    _refuse_missing(rule.metric, {rule.system, rule.than} - set(chosen["system"]), evidence)
     chosen = chosen.dropna(subset=["score"])
     cube = ScoreCube.of(chosen, rule.metric) if len(chosen) else None
     deterministic = [name for name in (rule.system, rule.than) if name.split(ARM)[0] in DETERMINISTIC]
@@ -161,7 +161,7 @@ def _table(system: str, metric: str, evidence: Evidence) -> tuple[NDArray[np.flo
     """[S, E] scores of one system, and the examples' clusters."""
     scores = evidence.scores
     chosen = scores[(scores["metric"] == metric) & (scores["system"] == system)]
-    _refuse_missing(metric, set() if len(chosen) else {system})
+    _refuse_missing(metric, set() if len(chosen) else {system}, evidence)
     cube = ScoreCube.of(chosen, metric)
     table = cube.of_system(system)
     whole = ~np.isnan(table).any(axis=0)
@@ -196,9 +196,11 @@ def _series(rows: pd.DataFrame) -> dict[int, float]:
     return {int(size): float(value) for size, value in zip(rows["image_size"], rows["value"], strict=True)}
 
 
-def _refuse_missing(metric: str, missing: set[str]) -> None:
-    if missing:
-        raise UnknownError(f"no '{metric}' of {' and '.join(sorted(missing))}")
+def _refuse_missing(metric: str, missing: set[str], evidence: Evidence) -> None:
+    reasons = {name: evidence.why_missing(name, metric) for name in sorted(missing)}
+    if reasons:
+        named = [f"{name} (not applicable: {reason})" if reason else name for name, reason in reasons.items()]
+        raise UnknownError(f"no '{metric}' of {' and '.join(named)}")
 
 
 def _refuse_failed(rule: Rule, evidence: Evidence) -> None:

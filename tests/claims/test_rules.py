@@ -152,6 +152,16 @@ def test_what_cannot_be_said_is_said(kind: str, found: Evidence, words: str) -> 
     assert words in decided.rules[0].finding.reason
 
 
+@pytest.mark.parametrize("metric", ["cider_d", "vqa_accuracy/shape", "text_to_image_recall@5"])
+def test_a_metric_that_is_not_applicable_is_undecided_and_says_why(metric: str) -> None:
+    base = metric.partition("/")[0].partition("@")[0]
+    found = evidence(scores({"a": 0.6}, metric=metric))
+    found.not_applicable = {"b": {base: "the family cannot do it"}}
+    reason = find(rule("better", metric=metric), found).reason
+    assert reason == f"no '{metric}' of b (not applicable: the family cannot do it)"
+    assert verdict(found, rule("better", metric=metric)) == "undecided"
+
+
 @pytest.mark.parametrize("kind", ["unchanged", "loses"])
 def test_text_ability_that_is_not_known_is_undecided(kind: str) -> None:
     asked = Rule(kind, "a")  # type: ignore[arg-type]
@@ -160,6 +170,7 @@ def test_text_ability_that_is_not_known_is_undecided(kind: str) -> None:
         (evidence(scores({"a": 0.0}, metric="text_loss_change", seeds=[0])), "one seed"),
         (evidence(scores({"a": np.nan}, metric="text_loss_change")), "no example"),
         (evidence(scores({"a": 0.0}, metric="text_loss_change"), a="seed 0 failed"), "failed cells: a"),
+        (Evidence(not_applicable={"a": {"text_loss": "no language model"}}), "no language model"),
     ]:
         assert words in find(asked, found).reason
         assert verdict(found, asked) == "undecided"

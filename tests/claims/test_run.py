@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from mmbench.claims.claim import Claim, Rule, SystemChoice
+from mmbench.claims.claim import Claim, Rule
 from mmbench.claims.evidence import gather
 from mmbench.claims.library import Asked
 from mmbench.claims.run import run_claims
@@ -112,7 +112,7 @@ def test_arms_that_were_tested_on_other_data_are_refused(tmp_path: Path) -> None
 
 
 def test_a_claim_with_a_wrong_name_stops_before_anything_runs(tmp_path: Path) -> None:
-    claims = {Path("x.yaml"): Claim(number=1, systems={"unifeid": SystemChoice()}, rules=[Rule()])}
+    claims = {Path("x.yaml"): Claim(number=1, systems={"unifeid": {}}, rules=[Rule()])}
     with pytest.raises(UserError, match="unifeid"):
         run_claims(claims, Asked(), tmp_path, jobs=1, command="")
     assert not list(tmp_path.iterdir())
