@@ -38,8 +38,8 @@ class LanguageModelSettings:
     """The decoder; one set of weights for all systems."""
 
     weights: str = "text"
-    """``text``: pretrained here on the training text; ``random``; or a folder / hub name of a checkpoint (Llama, SmolLM2,
-    Qwen2, Mistral, …), whose ``config.json`` then sets the sizes below."""
+    """``text``: pretrained here on the training text; ``random``; or a folder / hub name of a checkpoint (Llama,
+    SmolLM2, Qwen2, Mistral, …), whose ``config.json`` then sets the sizes below."""
     config: str = ""
     """A file with the decoder's whole configuration, as ``mmbench import`` writes it, where the sizes below cannot
     say what it is; its weights are then those of the system."""

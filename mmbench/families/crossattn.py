@@ -25,7 +25,7 @@ from mmbench.families.vision.gated import (
     reach_of,
 )
 from mmbench.families.vision.layout import Layout, LayoutOptions
-from mmbench.families.vision.look import Look, LookOptions, joined_dim, look, mean_tokens, prepared
+from mmbench.families.vision.look import Look, LookOptions, joined_dim, look, mean_tokens, prepared, tokens_an_image
 from mmbench.families.vision.options import check_token_ids, refuse_unused
 from mmbench.families.vision.rows import Row, in_rows
 from mmbench.nn.decoder import Decoder
@@ -104,6 +104,10 @@ class CrossAttn(SeeingDecoder):
     def between(self, sight: Sight, sees_image: Tensor, num_prefix: int) -> Between | None:
         """The gated layer before a block, where it has one."""
         return attend_between(self.cross_attention, sight, sees_image, num_prefix)
+
+    def num_image_tokens(self, images: Tensor, sizes: Tensor | None = None) -> int:
+        """Of all views."""
+        return tokens_an_image(look(self.encoder, images, sizes, self.config))
 
     def image_features(self, images: Tensor, sizes: Tensor | None = None) -> Tensor:
         """The mean of the encoder's tokens."""

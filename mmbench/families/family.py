@@ -147,6 +147,14 @@ class Family(Trainee):
         """Parameters of all parts."""
         return sum(p.numel() for parameters in self.part_parameters().values() for p in parameters)
 
+    def parameter_counts(self) -> dict[str, int]:
+        """All parameters, and without those of the language model's experts that a token is not sent to."""
+        total, decoder = self.num_parameters(), getattr(self, "decoder", None)
+        idle = 0
+        if isinstance(decoder, Decoder):
+            idle = sum(p.numel() for p in decoder.parameters()) - decoder.num_active_parameters()
+        return {"parameters_total": total, "parameters_active": total - idle}
+
     def withheld(self, modality: str, num: int) -> Tensor | None:
         """bool ``[num]``: from which training rows ``modality`` is withheld; None where it is from none."""
         share = self.modality_dropout.get(modality, 0.0)

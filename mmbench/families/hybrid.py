@@ -17,7 +17,15 @@ from mmbench.families.trunk import Between
 from mmbench.families.vision.connecting import ConnectorOptions, connector_for, size_step
 from mmbench.families.vision.gated import GatedOptions, attend_between, gated_layers, gates_of, keys_values, reach_of
 from mmbench.families.vision.layout import Layout, LayoutOptions
-from mmbench.families.vision.look import LookOptions, joined_dim, look, look_at_thumbnails, mean_tokens, prepared
+from mmbench.families.vision.look import (
+    LookOptions,
+    joined_dim,
+    look,
+    look_at_thumbnails,
+    mean_tokens,
+    prepared,
+    tokens_an_image,
+)
 from mmbench.families.vision.rows import in_rows
 from mmbench.families.vision.views import check_side
 
@@ -71,6 +79,11 @@ class Hybrid(SeeingDecoder):
     def between(self, sight: Sight, sees_image: Tensor, num_prefix: int) -> Between | None:
         """The gated layer before a block, where it has one."""
         return attend_between(self.cross_attention, sight, sees_image, num_prefix)
+
+    def num_image_tokens(self, images: Tensor, sizes: Tensor | None = None) -> int:
+        """Of the thumbnail and of what is looked at in detail."""
+        thumbnail = look_at_thumbnails(self.encoder, images, sizes, self.config)
+        return tokens_an_image([thumbnail, *look(self.encoder, images, sizes, self.detail)])
 
     def image_features(self, images: Tensor, sizes: Tensor | None = None) -> Tensor:
         """The mean of the encoder's tokens."""

@@ -155,16 +155,14 @@ class SeeingDecoder(Family):
         """Of the first image."""
         sight = self.see(images[:1], None if sizes is None else sizes[:1])
         return {
-            "image_tokens": self.encoder.num_tokens(images.shape[-1]),
+            "image_tokens": self.num_image_tokens(images[:1], None if sizes is None else sizes[:1]),
             "context_tokens": 0 if sight.prefix is None else sight.prefix.shape[1],
             **self.parameter_counts(),
         }
 
-    def parameter_counts(self) -> dict[str, int]:
-        """All parameters, and without those of the experts that a token is not sent to."""
-        total = self.num_parameters()
-        idle = sum(p.numel() for p in self.decoder.parameters()) - self.decoder.num_active_parameters()
-        return {"parameters_total": total, "parameters_active": total - idle}
+    def num_image_tokens(self, images: Tensor, sizes: Tensor | None = None) -> int:
+        """How many tokens the encoder makes of one image, over all views of it."""
+        return self.encoder.num_tokens(images.shape[-1])
 
     # The trunk.
 

@@ -16,7 +16,7 @@ from mmbench.families.seeing_decoder import SeeingDecoder
 from mmbench.families.sight import Sight
 from mmbench.families.vision.connecting import ConnectorOptions, connector_for, size_step
 from mmbench.families.vision.layout import Layout, LayoutOptions
-from mmbench.families.vision.look import LookOptions, look, mean_tokens, prepared
+from mmbench.families.vision.look import LookOptions, look, mean_tokens, prepared, tokens_an_image
 from mmbench.families.vision.options import check_token_ids, refuse_unused
 from mmbench.nn.decoder import Decoder
 from mmbench.nn.image_encoder import ImageEncoder
@@ -67,6 +67,10 @@ class Unified(SeeingDecoder):
             for ids in (self.config.lead, self.config.trail, self.config.break_ids)
         )
         return self.layout.sight(self.layout(looks, len(images), trail, breaks), looks, lead, trail)
+
+    def num_image_tokens(self, images: Tensor, sizes: Tensor | None = None) -> int:
+        """Of all views."""
+        return tokens_an_image(look(self.encoder, images, sizes, self.config))
 
     def image_features(self, images: Tensor, sizes: Tensor | None = None) -> Tensor:
         """The mean of the encoder's tokens."""

@@ -117,9 +117,8 @@ class _Counts:
             family = build_family(system, self._parts(system), objective_weights(self.settings, system))
             if self.settings.match == "trainable":
                 return max(trainable_parameters(family, stage.train) for stage in system.stages)
-            size = self.settings.image_size
-            cost = family.cost(torch.zeros(1, 3, size, size, dtype=torch.uint8))
-        return cost["parameters_total" if self.settings.match == "params" else "parameters_active"]
+            counts = family.parameter_counts()
+        return counts["parameters_total" if self.settings.match == "params" else "parameters_active"]
 
     def _parts(self, system: SystemSettings) -> SharedParts:
         """The parts that the system starts from, on the meta device; a copy, since a family may drop some of them."""

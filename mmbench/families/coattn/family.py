@@ -242,14 +242,8 @@ class CoAttn(Family):
 
     def cost(self, images: Tensor, sizes: Tensor | None = None) -> dict[str, int]:
         """No image token enters the language model's context."""
-        num_parameters = self.num_parameters()
-        num_idle = sum(p.numel() for p in self.decoder.parameters()) - self.decoder.num_active_parameters()
-        return {
-            "image_tokens": self.encoder.num_tokens(images.shape[-1]),
-            "context_tokens": 0,
-            "parameters_total": num_parameters,
-            "parameters_active": num_parameters - num_idle,
-        }
+        image_tokens = self.encoder.num_tokens(images.shape[-1])
+        return {"image_tokens": image_tokens, "context_tokens": 0, **self.parameter_counts()}
 
     def _scores(self, sight: ImageTokens, prompts: list[list[int]]) -> Tensor:
         """``[G, C]`` scores of the frequent answers."""

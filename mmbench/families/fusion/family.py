@@ -159,13 +159,10 @@ class Fusion(Family):
     def cost(self, images: Tensor, sizes: Tensor | None = None) -> dict[str, int]:
         """Of the first image."""
         num_tokens = self.encoder.num_tokens(images.shape[-1])
-        total = self.num_parameters()
-        idle = sum(p.numel() for p in self.decoder.parameters()) - self.decoder.num_active_parameters()
         return {
             "image_tokens": num_tokens,
             "context_tokens": self.fusion.context_tokens(num_tokens),
-            "parameters_total": total,
-            "parameters_active": total - idle,
+            **self.parameter_counts(),
         }
 
 

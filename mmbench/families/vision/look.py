@@ -103,6 +103,11 @@ def look(encoder: ImageEncoder, images: Tensor, sizes: Tensor | None, options: L
     return [_encoded(encoder, square_views(pixels, sizes), options)]
 
 
+def tokens_an_image(looks: list[Look]) -> int:
+    """How many tokens the views of the first image have together."""
+    return sum(one.tokens.shape[1] * one.images.count(0) for one in looks)
+
+
 def mean_tokens(looks: list[Look], num_images: int) -> Tensor:
     """float32 ``[B, D]``: of each image the mean over the tokens of its views, empty tiles left out."""
     first = looks[0].tokens

@@ -130,3 +130,13 @@ def test_a_tag_attends_only_to_its_tile(name: str, families: Families) -> None:
     reached = sight.prefix_reach.sum(1)  # by how many tags each token of the context is reached
     assert torch.equal(reached.bool(), sight.context_mask)
     assert int(reached.max()) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "tokens"), [("llava", 16), ("nvlm-d", 20), ("molmo", 40), ("nvlm-x", 20), ("hybrid", 20), ("fuyu", 16)]
+)
+def test_image_tokens_are_those_of_all_views(
+    name: str, tokens: int, settings: Settings, datamodule: MultimodalDataModule
+) -> None:
+    family = built(system_of(name), settings, datamodule)
+    assert family.cost(datamodule.split("test").images([0]))["image_tokens"] == tokens
