@@ -133,6 +133,7 @@ def test_it_writes_what_they_write(model: Both) -> None:
 
 def test_it_goes_back_as_it_came(model: Both) -> None:
     check_round_trip(model, difference)
+    assert "layout: native" in (model.ours / "scale.yaml").read_text(), "tiles depend on a picture's own shape"
 
 
 def test_keys_and_values_are_computed_once(model: Both) -> None:

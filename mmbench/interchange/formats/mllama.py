@@ -68,6 +68,7 @@ def read(content: dict[str, Any], tokens: Mapping[str, int]) -> Foreign:
             "lm_head.": "language_model.lm_head.",
         },
         image_token=image_token,
+        data={"layout": "native"},
     )
 
 
