@@ -69,6 +69,8 @@ def read_foreign(content: Mapping[str, Any], tokens: Mapping[str, int]) -> Forei
             f"config.json has model_type {kind!r}, which cannot be imported as a whole; can be: {', '.join(FORMATS)}. "
             "A language model alone needs no import: give its folder as language_model.weights"
         )
+    if content.get("quantization_config"):
+        raise UserError("config.json has quantised weights: import the checkpoint from which they were made")
     module = importlib.import_module(f"mmbench.interchange.formats.{FORMATS[kind]}")
     try:
         found: Foreign = module.read(dict(content), tokens)

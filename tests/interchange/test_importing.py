@@ -118,6 +118,7 @@ def test_what_a_file_leaves_out_means_what_it_does_there(kind: str, of_theirs: s
     ("content", "message"),
     [
         ({"model_type": "no-such-model"}, "has model_type 'no-such-model', which cannot be imported as a whole"),
+        ({"quantization_config": {"bits": 4}}, "has quantised weights"),
         ({"vision_feature_select_strategy": "full"}, "only 'default', its patches, can be read"),
         ({"projector_hidden_act": "sine"}, "hidden_act 'sine'"),
         ({"text_config": {"model_type": "gpt2"}}, "has model_type 'gpt2', but only"),
