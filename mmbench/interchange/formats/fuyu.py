@@ -1,6 +1,10 @@
 """``fuyu``: pixels through one linear layer straight into the language model, Persimmon.
 
 A picture keeps its size and aspect ratio, and a newline stands after each row of its patches.
+
+The published prompts put the picture before the token that begins a text, and ``<0x04>`` before the answer. Here that
+token begins the row, as in every system, and a question's prompt is that of the data. What the model makes of the same
+tokens is the same.
 """
 
 from collections.abc import Mapping
