@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from mmbench.interchange.importing import import_checkpoint
 from tests.interchange.agreement import (
     BOS,
     IMAGE,
@@ -88,6 +89,15 @@ def test_it_goes_back_as_it_came(model: Both) -> None:
     check_round_trip(model, difference)
     scale = (model.ours / "scale.yaml").read_text()
     assert "layout: native" in scale and f"size_multiple: {model.model.config.patch_size}" in scale
+
+
+def test_one_number_normalises_all_channels(model: Both, tmp_path: Path) -> None:
+    source = changed_copy(model, tmp_path / "theirs")
+    transformers.FuyuImageProcessor(image_std=0.5).save_pretrained(source)
+    import_checkpoint(source, tmp_path / "ours")
+    source = changed_copy(model, tmp_path / "other")
+    transformers.FuyuImageProcessor(image_std=0.25).save_pretrained(source)
+    assert "image_std 0.25, but the encoder gets pixels with image_std [0.5, 0.5, 0.5]" in refused(source)
 
 
 def test_what_the_family_does_not_have_is_refused(model: Both, tmp_path: Path) -> None:
