@@ -87,10 +87,8 @@ class ToPretrain:
 
 def pretraining_plan(settings: Settings, datamodule: MultimodalDataModule, runs_dir: Path) -> dict[str, ToPretrain]:
     """What is pretrained, by names for people: the shared parts, and those that a system has for itself."""
-    variants = {"": settings} | {name: own_settings(settings, system) for name, system in settings.systems.items()}
-    if settings.systems and all(system.encoder for system in settings.systems.values()):
-        settings = replace(settings, encoder=replace(settings.encoder, weights="random"))  # nobody reads it
-        variants[""] = settings
+    own = {name: own_settings(settings, system) for name, system in settings.systems.items()}
+    variants = {"": _without_unread_encoder(settings)} | own
     plan: dict[str, ToPretrain] = {}
     for name, variant in variants.items():
         for part in PARTS:
@@ -184,7 +182,8 @@ def assemble(
         seed: the training seed.
         made_by: the settings that the shared parts were made by, where a system's own values differ from them.
     """
-    shared = shared_parts(own_settings(made_by or settings, system), datamodule, runs_dir)
+    own = own_settings(made_by or settings, system)
+    shared = shared_parts(own if system.encoder else _without_unread_encoder(own), datamodule, runs_dir)
     torch.manual_seed(seed)
     family = build_family(system, shared, objective_weights(settings, system))
     family.training_settings = settings.training
@@ -204,6 +203,13 @@ def starting_point_ledger(settings: Settings, datamodule: MultimodalDataModule, 
     """What each pretrained part cost, and its hashes."""
     plan = pretraining_plan(settings, datamodule, runs_dir)
     return [{**read_json(one.files.cell), "name": name} for name, one in plan.items()]
+
+
+def _without_unread_encoder(settings: Settings) -> Settings:
+    """The settings, with a random shared encoder where every system has its own: then it is pretrained for nobody."""
+    if not settings.systems or not all(system.encoder for system in settings.systems.values()):
+        return settings
+    return replace(settings, encoder=replace(settings.encoder, weights="random"))
 
 
 def _encoder_trainee(settings: Settings, datamodule: MultimodalDataModule) -> Trainee:
