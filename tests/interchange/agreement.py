@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import save_file
 from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
 from torch import Tensor, nn
+from torch.nn import functional
 
 from mmbench.config.errors import UserError
 from mmbench.data.batch import Role
@@ -195,9 +196,15 @@ def check_round_trip(both: Both, same: Callable[[Any, Any], float]) -> None:
 
 
 @torch.no_grad()
-def largest_difference_of_dual(family: Dual, model: Any, ids: Tensor, images: Tensor, texts: list[list[int]]) -> float:
-    """Of the embeddings and of the logits in both directions; theirs get ``ids``, framed and padded."""
-    found = model(input_ids=ids, pixel_values=family.encoder.normalise(images))
+def largest_difference_of_dual(
+    family: Dual, model: Any, ids: Tensor, images: Tensor, texts: list[list[int]], rest: int = 0
+) -> float:
+    """Of the embeddings and of the logits in both directions.
+
+    Theirs get ``ids``, framed and padded, and pictures with ``rest`` more pixels at the right and below.
+    """
+    pixels = functional.pad(family.encoder.normalise(images), (0, rest, 0, rest))
+    found = model(input_ids=ids, pixel_values=pixels)
     image, text = family.embed_images(images), family.embed_texts(texts)
     logits = family.heads.contrastive.similarity(image, text)
     pairs = [

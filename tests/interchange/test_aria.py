@@ -1,6 +1,7 @@
 """Aria of transformers, with as many queries as the picture's patches ask for."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,10 +15,12 @@ from tests.interchange.agreement import (
     VISION,
     Both,
     both,
+    changed_copy,
     check_generation,
     check_round_trip,
     largest_difference_of_logits,
     pictures,
+    refused,
 )
 
 transformers = pytest.importorskip("transformers")
@@ -70,3 +73,8 @@ def test_it_writes_what_they_write(model: Both) -> None:
 
 def test_it_goes_back_as_it_came(model: Both) -> None:
     check_round_trip(model, difference)
+
+
+def test_queries_for_no_square_are_refused(model: Both, tmp_path: Path) -> None:
+    content = {"projector_patch_to_query_dict": {"5": 4}}
+    assert "has 5 patches, but none of it is a square" in refused(changed_copy(model, tmp_path / "source", content))

@@ -6,7 +6,7 @@ from typing import Any
 
 from mmbench.config.model import EncoderSettings, SystemSettings
 from mmbench.interchange.foreign import Foreign
-from mmbench.interchange.formats.sections import read_decoder, section
+from mmbench.interchange.formats.sections import read_decoder, section, whole_patches
 from mmbench.nn.layouts import clip_vision, llama, llava_projector, pixtral_vision, siglip_vision
 from mmbench.nn.tensor_names import Joined
 
@@ -42,7 +42,7 @@ def read(content: dict[str, Any], tokens: Mapping[str, int]) -> Foreign:
         "connector_options": {"activation": connector.activation, "bias": connector.bias},
         "layers": [layers] if isinstance(layers, int) else list(layers),
     }
-    image_size = vision.get("image_size", _IMAGE_SIZES[kind])
+    image_size = whole_patches(vision.get("image_size", _IMAGE_SIZES[kind]), encoder.options["patch_size"])
     data: dict[str, Any] = {}
     if kind == "pixtral":
         # The breaks are words of the vocabulary, which a prompt has among the placeholders of the patches.

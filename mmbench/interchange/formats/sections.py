@@ -17,6 +17,11 @@ def section(content: Mapping[str, Any], name: str) -> dict[str, Any]:
     return found
 
 
+def whole_patches(image_size: int, patch_size: int) -> int:
+    """The side of the square that patches are cut from; a rest, as SigLIP's 384 pixels have, is never read there."""
+    return image_size // patch_size * patch_size
+
+
 def is_tied(content: Mapping[str, Any], text: Mapping[str, Any]) -> bool:
     """Whether the vocabulary projection is the embedding; newer files say so outside of the text's section."""
     return bool(content.get("tie_word_embeddings") or text.get("tie_word_embeddings"))

@@ -5,6 +5,7 @@ from typing import Any
 
 from mmbench.config.model import SystemSettings
 from mmbench.interchange.foreign import Foreign
+from mmbench.interchange.formats.sections import whole_patches
 from mmbench.nn.layouts import siglip
 from mmbench.nn.layouts.siglip_vision import SIGLIP
 from mmbench.nn.layouts.vision import whole
@@ -36,6 +37,6 @@ def read(content: dict[str, Any], tokens: Mapping[str, int]) -> Foreign:
         system=SystemSettings(family="dual", paper="SigLIP, arXiv 2303.15343", options=options),
         encoder=towers.encoder,
         decoder=towers.decoder,
-        image_size=vision["image_size"],
+        image_size=whole_patches(vision["image_size"], vision["patch_size"]),
         names=list(siglip.names(towers)),
     )
