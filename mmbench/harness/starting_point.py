@@ -56,12 +56,12 @@ def needs_pretraining(settings: Settings, datamodule: MultimodalDataModule, part
 def pretraining_files(settings: Settings, datamodule: MultimodalDataModule, runs_dir: Path, part: str) -> CellFiles:
     """The folder of a pretrained part: named by a hash of everything that decides its weights."""
     recipe = asdict(settings.pretraining)
+    images = {"size": settings.image_size, "layout": [settings.data.layout, settings.data.size_multiple]}
     language_model = replace(settings.language_model, mrope_sections=None)  # text is read the same with them
     decides = {
         "data": datamodule.dataset.fingerprint,
         "tokenizer": datamodule.tokenizer.hash,
-        "image_size": settings.image_size,
-        "layout": [settings.data.layout, settings.data.size_multiple],
+        "images": images if part == "encoder" else None,
         "max_text_tokens": settings.training.rows.max_text_tokens,
         "precision": settings.trainer.precision,
         "attention": settings.trainer.attention,

@@ -76,12 +76,21 @@ def test_example_system_builds(build: Build, tmp_path: Path) -> None:
 
 
 def test_table_of_families_is_complete(build: Build) -> None:
-    rows = re.findall(r"^\| `(\w+)` \| (.+?) \| (.+?) \|$", DOC.read_text(encoding="utf-8"), re.MULTILINE)
+    text = DOC.read_text(encoding="utf-8")
+    groups = dict(re.findall(r"^\| (\w+) \| (`.+?) \|$", text, re.MULTILINE))
+    rows = re.findall(r"^\| `(\w+)` \| (.+?) \| (.+?) \|$", text, re.MULTILINE)
     assert [name for name, _, _ in rows] == list(FAMILIES)
     for name, parts, options in rows:
         family = build(name)
-        assert re.findall(r"`(\w+)`", parts) == list(family.parts())
-        assert re.findall(r"`(\w+)`", options) == list(type(family).Config.__dataclass_fields__)
+        assert set(family.parts()) <= set(names_in(parts))
+        assert all(part in family.parts() for part in re.findall(r"`(\w+)`(?! \((?:where|none))", parts))
+        shared = [option for group, listed in groups.items() if group in options for option in names_in(listed)]
+        assert {*shared, *names_in(options)} == set(type(family).Config.__dataclass_fields__), name
+
+
+def names_in(cell: str) -> list[str]:
+    """The names that stand in code type."""
+    return re.findall(r"`(\w+)`", cell)
 
 
 def test_yaml_of_the_document_is_commented() -> None:
