@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from mmbench.nn.attention import additive_mask, attend, compute_dtype
 from mmbench.nn.feed_forward import FeedForward
+from mmbench.nn.norms import RMSNorm
 
 Unreached = Literal["nothing", "feed_forward", "attention"]
 """What of a layer acts on a position whose row of the mask reaches no image token: nothing, so that it comes back as it
@@ -80,16 +81,16 @@ class GatedCrossAttention(nn.Module):
         self.num_kv_heads, self.head_dim = num_kv_heads, head_dim or width // num_heads
         self.unreached = unreached
         inner_dim = num_heads * self.head_dim
-        self.attention_norm = nn.RMSNorm(width, eps=norm_eps)
+        self.attention_norm = RMSNorm(width, eps=norm_eps)
         self.query = nn.Linear(width, inner_dim, bias=False)
         self.key_value = nn.Linear(context_dim, 2 * num_kv_heads * self.head_dim, bias=False)
         self.output = nn.Linear(inner_dim, width, bias=False)
-        self.query_norm = nn.RMSNorm(self.head_dim, eps=norm_eps) if qk_norm else None
-        self.key_norm = nn.RMSNorm(self.head_dim, eps=norm_eps) if qk_norm else None
+        self.query_norm = RMSNorm(self.head_dim, eps=norm_eps) if qk_norm else None
+        self.key_norm = RMSNorm(self.head_dim, eps=norm_eps) if qk_norm else None
         self.attention_gate = nn.Parameter(torch.zeros(width if vector_gates else 1))
         self.has_feed_forward = feed_forward
         if feed_forward:
-            self.feed_forward_norm = nn.RMSNorm(width, eps=norm_eps)
+            self.feed_forward_norm = RMSNorm(width, eps=norm_eps)
             self.feed_forward = FeedForward(width, feed_forward_width)
             self.feed_forward_gate = nn.Parameter(torch.zeros(width if vector_gates else 1))
         for module in self.modules():
@@ -143,7 +144,7 @@ class GatedCrossAttention(nn.Module):
         return out if sees_image is None else torch.where(sees_image[:, :, None], out, x)
 
 
-def _normed(norm: nn.RMSNorm | None, heads: Tensor) -> Tensor:
+def _normed(norm: RMSNorm | None, heads: Tensor) -> Tensor:
     """The heads, normed if they are to be; in the weights' type, as autocast does with LayerNorm, then in their own."""
     if norm is None:
         return heads
