@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from mmbench.families.trunk import joined_positions, prefix_positions, prefix_visible
+from mmbench.families.trunk import Between, joined_positions, prefix_positions, prefix_visible
+from mmbench.nn.attention import compute_dtype
 from mmbench.nn.cache import KeyValueCache
 
 if TYPE_CHECKING:
@@ -33,18 +34,24 @@ def generate(
         The new token ids of each prompt, without the end token.
     """
     step = _Stepper(family, sight, prompts, max_new_tokens, cached)
+    look_every = _LOOK_EVERY.get(family.device.type, 4)
     chosen = step.first()  # [B]
     finished = chosen == family.eos_id
     new = [chosen]
-    while len(new) < max_new_tokens and not bool(finished.all()):
+    while len(new) < max_new_tokens and not (len(new) % look_every == 0 and bool(finished.all())):
         chosen = step.next(chosen)
         new.append(chosen)
         finished = finished | (chosen == family.eos_id)
     return [_until(row, family.eos_id) for row in torch.stack(new, dim=1).tolist()]
 
 
+_LOOK_EVERY = {"cpu": 1}
+"""Device -> after how many tokens it is looked whether all texts have ended. A device with a queue of its own would be
+waited for at each look."""
+
+
 class _Stepper:
-    """The state of one batch of generations: what was read, where each row stands."""
+    """The state of one batch of generations; all that does not depend on the tokens to come is made before them."""
 
     def __init__(
         self, family: "SeeingDecoder", sight: "Sight", prompts: list[list[int]], max_new_tokens: int, cached: bool
@@ -54,46 +61,56 @@ class _Stepper:
         padding = torch.tensor([longest - len(prompt) for prompt in prompts], device=device)
         ids = torch.tensor([[0] * (longest - len(p)) + list(p) for p in prompts], device=device)
         prefix = family.prefix(sight, len(prompts))
-        self.family, self.sight = family, sight
+        self.family, self.sight, self.decoder = family, sight, family.decoder
         self.num_prefix = prefix.shape[1]
-        self.inputs = torch.cat([prefix, family.decoder.embed(ids).to(prefix.dtype)], dim=1)  # [B, L, D]
-        before = torch.arange(longest, device=device)
-        in_prompt = before[None] >= padding[:, None]
+        self.inputs = torch.cat([prefix, self.decoder.embed(ids).to(prefix.dtype)], dim=1)  # [B, L, D]
+        # Of the prefix, the prompts and all tokens to come:
+        place = torch.arange(longest + max_new_tokens, device=device)
         shown = prefix_visible(sight, len(prompts), self.num_prefix, prefix)
-        self.visible = torch.cat([shown, in_prompt], dim=1)
+        self.visible = torch.cat([shown, place >= padding[:, None]], dim=1)
+        self.is_whole = bool(self.visible.all())
         starts = sight.starts(len(prompts), device)[:, None]
-        prompt_positions = (before[None] - padding[:, None]).clamp(min=0) + starts
         in_prefix = prefix_positions(sight, len(prompts), self.num_prefix, device)
-        self.positions = joined_positions(in_prefix, prompt_positions)
+        self.positions = joined_positions(in_prefix, (place - padding[:, None]).clamp(min=0) + starts)
         self.sees = self.visible.clone()
         self.sees[:, : self.num_prefix] = False
-        self.cache = None
-        if cached:
-            self.cache = KeyValueCache(len(prompts), self.inputs.shape[1] + max_new_tokens)
+        self.rotation = self.decoder.rotation(self.positions, compute_dtype(self.inputs))
+        self.between = family.between(sight, torch.ones_like(self.sees[:, :1]), 0)
+        self.length = self.inputs.shape[1]
+        self.cache = KeyValueCache(len(prompts), self.length + max_new_tokens) if cached else None
 
     def first(self) -> Tensor:
         """Read prefix and prompts; the first new token of each row ``[B]``."""
-        length = self.inputs.shape[1]
-        causal = torch.ones(length, length, dtype=torch.bool, device=self.inputs.device).tril()
-        mask = (causal & self.visible[:, None, :])[:, None]
-        return self._choose(self.inputs, self.positions, mask, self.sees, self.num_prefix)
+        mask = None
+        if not self.is_whole:
+            causal = torch.ones(self.length, self.length, dtype=torch.bool, device=self.inputs.device).tril()
+            mask = (causal & self.visible[:, None, : self.length])[:, None]
+        between = self.family.between(self.sight, self.sees[:, : self.length], self.num_prefix)
+        return self._choose(self.inputs, 0, mask, between)
 
     def next(self, chosen: Tensor) -> Tensor:
         """Append ``chosen [B]`` to the rows; the token after it."""
-        embedded = self.family.decoder.embed(chosen[:, None]).to(self.inputs.dtype)
-        seen = torch.ones_like(self.visible[:, :1])
-        self.visible = torch.cat([self.visible, seen], dim=1)
-        self.positions = torch.cat([self.positions, self.positions[:, -1:] + 1], dim=1)
-        self.sees = torch.cat([self.sees, seen], dim=1)
+        embedded = self.decoder.embed(chosen[:, None]).to(self.inputs.dtype)
+        begin, self.length = self.length, self.length + 1
         if self.cache is None:
             self.inputs = torch.cat([self.inputs, embedded], dim=1)
             return self.first()
-        return self._choose(embedded, self.positions[:, -1:], self.visible[:, None, None], seen, 0)
+        mask = None if self.is_whole else self.visible[:, None, None, : self.length]
+        return self._choose(embedded, begin, mask, self.between)
 
-    def _choose(self, inputs: Tensor, positions: Tensor, mask: Tensor, sees: Tensor, num_prefix: int) -> Tensor:
-        between = self.family.between(self.sight, sees, num_prefix)
-        hidden = self.family.decoder(inputs, positions, mask, cache=self.cache, between=between)
-        return self.family.decoder.logits(hidden[:, -1]).argmax(dim=-1)
+    def _choose(self, inputs: Tensor, begin: int, mask: Tensor | None, between: Between | None) -> Tensor:
+        """The token after ``inputs [B, L, D]``, which stand at ``begin`` and after it."""
+        here = slice(begin, self.length)
+        hidden = self.decoder(
+            inputs,
+            self.positions[:, here],
+            mask,
+            cache=self.cache,
+            between=between,
+            num_last=1,
+            rotation=None if self.rotation is None else (self.rotation[0][:, here], self.rotation[1][:, here]),
+        )
+        return self.decoder.logits(hidden[:, 0]).argmax(dim=-1)
 
 
 def _until(tokens: list[int], end: int) -> list[int]:

@@ -92,9 +92,15 @@ def read_rows(
     sees = F.pad(sees_image, (num_prefix, 0))
     mask = tree_mask(rows.segments, rows.positions, sees_image, prefix_visible(sight, num_rows, num_prefix, prefix))
     hidden: Tensor = decoder(
-        torch.cat([prefix, tokens.to(prefix.dtype)], dim=1), positions, mask, between=between(sees, num_prefix)
+        torch.cat([prefix, tokens.to(prefix.dtype)], dim=1),
+        positions,
+        mask,
+        between=between(sees, num_prefix),
+        # After an image's tokens, nothing but the text is asked for. Of <bos> alone there is nothing to save, and text
+        # is read bit for bit as by the decoder itself.
+        num_last=tokens.shape[1] if num_prefix > 1 else None,
     )
-    return hidden[:, num_prefix:]
+    return hidden[:, -tokens.shape[1] :]
 
 
 def prefix_positions(sight: Sight, num_rows: int, num_prefix: int, device: torch.device) -> Tensor:

@@ -167,6 +167,8 @@ class Decoder(nn.Module):
         mask: Tensor | None = None,
         cache: KeyValueCache | None = None,
         between: Callable[[int, Tensor], Tensor] | None = None,
+        num_last: int | None = None,
+        rotation: Rotation | None = None,
     ) -> Tensor:
         """Run the blocks.
 
@@ -178,9 +180,12 @@ class Decoder(nn.Module):
             cache: keys and values of what came before; those of ``x`` are added to it.
             between: called before block ``i`` with ``(i, hidden)``, gives the hidden states ``[B, L, D]`` to go on
                 with. Gated cross-attention comes in here, without the decoder knowing of it.
+            num_last: of how many positions, counted from the last, hidden states are wanted; the last block then
+                computes those alone. None = of all.
+            rotation: what `rotation` gives for these positions, where it was made before. None = it is made.
 
         Returns:
-            hidden states ``[B, L, D]`` after the final norm.
+            hidden states ``[B, L or num_last, D]`` after the final norm.
 
         Raises:
             ValueError: a position lies beyond the learned ones, or has three columns without M-RoPE.
@@ -198,19 +203,27 @@ class Decoder(nn.Module):
             x = x + self._learned(positions)
         dtype = compute_dtype(x)
         bias = None if mask is None else additive_mask(mask, dtype)
-        rotation = None
-        if config.rotary_dim:
-            rotation = rotary_tables(
-                positions, config.rotary_dim, config.rope_theta, dtype, config.rope_scaling, config.mrope_sections
-            )
+        if rotation is None:
+            rotation = self.rotation(positions, dtype)
+        # Experts are balanced over all tokens, so that none of them can be left out.
+        in_last_block = None if config.experts.num_experts else num_last
         for i, block in enumerate(self.blocks):
             if between is not None:
                 x = between(i, x)
-            x = block(x, rotation, bias, cache, i)
+            x = block(x, rotation, bias, cache, i, in_last_block if i == config.depth - 1 else None)
         if cache is not None:
             cache.advance(length)
-        hidden: Tensor = self.norm(x)
+        hidden: Tensor = self.norm(x if num_last is None else x[:, -num_last:])
         return hidden
+
+    def rotation(self, positions: Tensor, dtype: torch.dtype) -> Rotation | None:
+        """How far the heads at ``positions`` turn, computed in ``dtype``; None where nothing turns."""
+        config = self.config
+        if not config.rotary_dim:
+            return None
+        return rotary_tables(
+            positions, config.rotary_dim, config.rope_theta, dtype, config.rope_scaling, config.mrope_sections
+        )
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Hidden states ``[..., D]`` to next-token scores ``[..., V]``; give it only the positions that are needed."""
@@ -286,10 +299,17 @@ class Block(nn.Module):
         )
 
     def forward(
-        self, x: Tensor, rotation: Rotation | None, mask: Tensor | None, cache: KeyValueCache | None, layer: int
+        self,
+        x: Tensor,
+        rotation: Rotation | None,
+        mask: Tensor | None,
+        cache: KeyValueCache | None,
+        layer: int,
+        num_last: int | None = None,
     ) -> Tensor:
-        """``[B, L, D]`` to ``[B, L, D]``."""
-        x = x + self.attention(self.attention_norm(x), rotation, mask, cache, layer)
+        """``[B, L, D]`` to ``[B, L, D]``, or to ``[B, num_last, D]``: the last ones alone."""
+        attended = self.attention(self.attention_norm(x), rotation, mask, cache, layer, num_last)
+        x = (x if num_last is None else x[:, -num_last:]) + attended
         out: Tensor = x + self.feed_forward(self.feed_forward_norm(x))
         return out
 

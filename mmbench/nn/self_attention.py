@@ -4,6 +4,7 @@ from torch import Tensor, nn
 
 from mmbench.nn.attention import attend
 from mmbench.nn.cache import KeyValueCache
+from mmbench.nn.masks import causal_mask
 from mmbench.nn.norms import Norm, build_norm
 from mmbench.nn.rotary import Rotation, rotate
 
@@ -41,6 +42,7 @@ class SelfAttention(nn.Module):
         mask: Tensor | None = None,
         cache: KeyValueCache | None = None,
         layer: int = 0,
+        num_last: int | None = None,
     ) -> Tensor:
         """Attend.
 
@@ -50,14 +52,17 @@ class SelfAttention(nn.Module):
             mask: as `attend` takes it; None = causal.
             cache: gets the keys and values, and gives those of what came before.
             layer: which layer of the cache.
+            num_last: how many tokens, counted from the last, are to attend; the others are only attended to.
+                None = all.
 
         Returns:
-            ``[B, L, D]``
+            ``[B, L, D]``, or of the last ones alone ``[B, num_last, D]``.
         """
         length = x.shape[1]
         # B may be 0: a micro-batch without a text of the kind that is read.
         heads = self.query_key_value(x).unflatten(-1, (-1, self.head_dim))  # [B, L, H + 2 Hkv, Dh]
-        q_k, v = heads[:, :, : -self.num_kv_heads], heads[:, :, -self.num_kv_heads :].transpose(1, 2)
+        q_k, v = heads.split([self.num_heads + self.num_kv_heads, self.num_kv_heads], dim=2)
+        v = v.transpose(1, 2)
         if self.has_norms:
             q, k = self.query_norm(q_k[:, :, : self.num_heads]), self.key_norm(q_k[:, :, self.num_heads :])
             if rotation is not None:
@@ -66,9 +71,15 @@ class SelfAttention(nn.Module):
             q, k = q.transpose(1, 2).to(v.dtype), k.transpose(1, 2).to(v.dtype)
         else:
             rotated = (q_k if rotation is None else rotate(q_k, rotation)).transpose(1, 2)  # [B, H + Hkv, L, Dh]
-            q, k = rotated[:, : self.num_heads], rotated[:, self.num_heads :]
+            q, k = rotated.split([self.num_heads, self.num_kv_heads], dim=1)
         if cache is not None:
             k, v = cache.append(layer, k, v)
+        if num_last is not None and num_last < length:
+            q, length = q[:, :, -num_last:], num_last
+            if mask is not None:
+                mask = mask[:, :, -num_last:]
+            elif num_last > 1:
+                mask = causal_mask(num_last, k.shape[2] - num_last, x.device)
         attended = attend(q, k, v, mask, causal=mask is None and k.shape[2] == length > 1)
         out: Tensor = self.output(attended.transpose(1, 2).flatten(2))
         return out

@@ -92,14 +92,24 @@ def gated_layer(sizes: Sizes, trains: Training, tokens: int) -> float:
 
 
 def decoder(sizes: Sizes, trains: Training, prefix: int) -> float:
-    """All blocks over prefix and text; gradients pass through to the learned queries even where it is frozen."""
-    tokens, width, learns = prefix + sizes.text, sizes.width, trains.language_model
+    """All blocks over prefix and text; gradients pass through to the learned queries even where it is frozen.
+
+    After the last block's keys and values, nothing but the text goes on where image tokens stand before it.
+    """
+    tokens = prefix + sizes.text
+    last_block = block(sizes, trains, sizes.text if prefix > 1 else tokens, tokens)
+    return sizes.rows * ((sizes.depth - 1) * block(sizes, trains, tokens, tokens) + last_block)
+
+
+def block(sizes: Sizes, trains: Training, wanted: int, tokens: int) -> float:
+    """One block of the decoder over ``tokens``, of which the ``wanted`` ones attend and go on."""
+    width, learns = sizes.width, trains.language_model
     head = width // sizes.num_heads
     query_key_value = linear(tokens, width, (sizes.num_heads + 2 * sizes.num_kv_heads) * head, learns, True)
-    block = query_key_value + linear(tokens, width, width, learns, True)
+    output = linear(wanted, width, width, learns, True)
     # The mask hides what may not be seen, but the products are made for all pairs.
-    block += attention(tokens, tokens, width, True) + swiglu(tokens, width, sizes.feed_forward, learns)
-    return sizes.rows * sizes.depth * block
+    seen = attention(wanted, tokens, width, True)
+    return query_key_value + output + seen + swiglu(wanted, width, sizes.feed_forward, learns)
 
 
 def objectives(sizes: Sizes, trains: Training) -> float:
