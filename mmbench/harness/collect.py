@@ -10,8 +10,9 @@ from mmbench.data.evaluation_split import EvaluationSplit
 from mmbench.data.example import TEST
 from mmbench.harness.cell import evaluated_splits
 from mmbench.harness.opened import open_run
-from mmbench.harness.run_files import CellFiles, RunFiles, write_json
-from mmbench.harness.tables import SCORE_COLUMNS, write_table
+from mmbench.harness.run_files import RunFiles, write_json
+from mmbench.harness.starting_text import measure_starting_text, starting_text_scores
+from mmbench.harness.tables import write_table
 
 _PICTURE_SIDE = 320
 
@@ -23,9 +24,10 @@ def collect(root: Path, order: list[tuple[str, int]]) -> None:
     done = [cell for cell in done if cell.read().get("status") == "done"]
     if not done:
         return
+    measure_starting_text(opened)  # what an earlier version left out
     for split in evaluated_splits(opened.datamodule):
         parts = [pd.read_parquet(cell.scores(split)) for cell in done]
-        parts += _text_loss_before(opened.files, done, split)
+        parts += starting_text_scores(opened, done, split)
         write_table(pd.concat(parts, ignore_index=True), opened.files.scores(split))
     predictions = pd.concat([pd.read_parquet(cell.predictions) for cell in done], ignore_index=True)
     write_table(predictions, opened.files.predictions)
@@ -34,13 +36,6 @@ def collect(root: Path, order: list[tuple[str, int]]) -> None:
     several = len(opened.settings.systems) > 1
     compared = scores[scores["system"].isin(list(opened.settings.systems))] if several else scores
     _write_examples(opened.files, predictions, compared, opened.datamodule, opened.settings.evaluation.num_examples)
-
-
-def _text_loss_before(files: RunFiles, done: list[CellFiles], split: str) -> list[pd.DataFrame]:
-    """The language model's text-only loss before training, beside every cell that has one after it."""
-    before = pd.read_parquet(files.text_loss_before(split))
-    readers = [cell for cell in done if "text_loss" not in cell.read().get("not_applicable", {})]
-    return [before.assign(system=cell.system, seed=cell.seed)[SCORE_COLUMNS] for cell in readers]
 
 
 def _write_examples(

@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mmbench.config.baselines import BLIND
 from mmbench.config.budget import Budget, parse_budget
 from mmbench.config.errors import UserError
 from mmbench.config.load import load_settings_file
@@ -15,13 +14,10 @@ from mmbench.config.settings import Settings
 from mmbench.data.datamodule import MultimodalDataModule
 from mmbench.families.family import Family
 from mmbench.harness.applicable import check_decisive, data_tasks
-from mmbench.harness.cell import build, evaluated_splits, system_settings
-from mmbench.harness.evaluate import text_losses
 from mmbench.harness.flops import count_step_flops
 from mmbench.harness.matching import match_parameters, save_matching, with_widths
 from mmbench.harness.meter import Meter
 from mmbench.harness.opened import cache_dir, open_run
-from mmbench.harness.precision import device_of
 from mmbench.harness.run_files import RunFiles, write_json
 from mmbench.harness.stages import described
 from mmbench.harness.starting_point import (
@@ -32,7 +28,7 @@ from mmbench.harness.starting_point import (
     starting_point_ledger,
     untrained,
 )
-from mmbench.harness.tables import SCORE_COLUMNS, ScoreTable, write_table
+from mmbench.harness.starting_text import measure_starting_text
 
 
 def prepare_data(root: Path, trial_budget: str = "") -> None:
@@ -103,15 +99,10 @@ def pretrain_part(root: Path, name: str) -> None:
 
 
 def finish_starting_point(root: Path) -> None:
-    """Write ``pretraining.json``, and the text-only loss of the language model before any cell trained it."""
+    """Write ``pretraining.json``, and the text-only loss of each language model before any cell trained it."""
     opened = open_run(root)
     ledger: list[dict[str, Any]] = starting_point_ledger(opened.settings, opened.datamodule, opened.files.runs_dir)
-    family = build(opened, system_settings(opened.settings, BLIND)).to(device_of(opened.settings.trainer))
-    for split in evaluated_splits(opened.datamodule):
-        table = ScoreTable()
-        losses = text_losses(family, opened.datamodule.split(split), opened.datamodule.tokenizer, opened.settings)
-        table.add("text_loss_before", *losses)
-        write_table(table.frame("", 0)[SCORE_COLUMNS[2:]], opened.files.text_loss_before(split))
+    measure_starting_text(opened)
     write_json(opened.files.pretraining, ledger)
 
 

@@ -107,9 +107,12 @@ class RunFiles:
         """The tokenizer of all systems."""
         return self.root / "tokenizer.json"
 
-    def text_loss_before(self, split: str) -> Path:
-        """The text-only loss of the language model before any cell trained it, example by example."""
-        return self.root / f"text_loss_before_{split}.parquet"
+    def text_loss_before(self, split: str, system: str = "") -> Path:
+        """The text-only loss, example by example, of the language model that all systems share before it is trained.
+
+        Or of the one that ``system`` starts from instead.
+        """
+        return self.root / f"text_loss_before_{split}{'_of_' if system else ''}{system}.parquet"
 
     @property
     def latency(self) -> Path:
