@@ -17,6 +17,7 @@ from mmbench.families.pairs import pair_texts
 from mmbench.families.segments import Texts
 from mmbench.families.trainee import Losses
 from mmbench.nn.contrastive import ContrastiveHead, SigmoidHead
+from mmbench.nn.decoder import Decoder
 from mmbench.nn.pooling import Pool, real_tokens
 from mmbench.nn.text_tower import Reading, at_last, frame, read
 
@@ -63,7 +64,8 @@ class Dual(Family):
         begin_token: bool = True
         """Whether a begin token stands before each text; an end token always stands behind it."""
         longest_text: int | None = None
-        """Most tokens of a text, begin and end included; longer ones are cut. None: as long as the data has them."""
+        """Most tokens of a text, begin and end included, and at least one between them; longer ones are cut. None: as
+        long as the data has them."""
         pad_text: bool = False
         """Whether texts are padded to ``longest_text`` and the padding is read like text (SigLIP's checkpoints)."""
         text_pad_id: int | None = None
@@ -71,8 +73,7 @@ class Dual(Family):
 
     def __init__(self, config: Config, shared: SharedParts, objective_weights: Mapping[str, float]) -> None:
         super().__init__(shared, objective_weights)
-        if config.pad_text and config.longest_text is None:
-            raise UserError("option 'pad_text' is true: say with 'longest_text' how many tokens texts are padded to")
+        _check_texts(config, shared.decoder.config)
         self.config = config
         self.encoder, self.decoder = shared.encoder, shared.decoder
         self.decoder.head = None  # no token is predicted; a vocabulary of its own would be parameters without gradient
@@ -201,6 +202,26 @@ class DualHeads(nn.Module):
         self.text_pool = None if config.text_pool == "end" else Pool(config.text_pool, text_dim, heads, width)
         embed_dim = image_dim if config.embed_dim is None else config.embed_dim
         self.contrastive = _contrastive_head(config, image_dim, text_dim, embed_dim)
+
+
+def _check_texts(config: Dual.Config, decoder: Decoder.Config) -> None:
+    if config.pad_text and config.longest_text is None:
+        raise UserError("option 'pad_text' is true: say with 'longest_text' how many tokens texts are padded to")
+    if config.longest_text is not None:
+        least, most = (3 if config.begin_token else 2), decoder.max_positions
+        if config.longest_text < least or (most and config.longest_text > most):
+            ends = "a begin and an end token" if config.begin_token else "an end token"
+            up_to = f" and at most {most}, the positions that the language model learned" if most else ""
+            raise UserError(
+                f"option 'longest_text' is {config.longest_text}; with {ends} it must be at least {least}{up_to}: "
+                "change it, or leave it out"
+            )
+    num_ids = decoder.vocab_size + decoder.extra_embeddings
+    if config.text_pad_id is not None and not 0 <= config.text_pad_id < num_ids:
+        raise UserError(
+            f"option 'text_pad_id' is {config.text_pad_id}, but token ids go from 0 to {num_ids - 1}: give one of "
+            "them, or leave it out for the tokenizer's"
+        )
 
 
 def _contrastive_head(config: Dual.Config, image_dim: int, text_dim: int, embed_dim: int) -> ContrastiveHead:

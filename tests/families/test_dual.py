@@ -1,6 +1,6 @@
 """Two towers that meet in one space alone: what they read, how they learn, and that nothing else decides."""
 
-import dataclasses
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,10 +11,12 @@ from torch.nn.parallel import DistributedDataParallel
 
 from mmbench.config.errors import UserError
 from mmbench.config.load import load_settings
+from mmbench.config.settings import Settings
 from mmbench.data.batch import Batch, Role
 from mmbench.data.datamodule import MultimodalDataModule
 from mmbench.families.dual import Dual, Embedded
-from tests.families.tiny import Build, rows_of
+from mmbench.nn.decoder import Decoder
+from tests.families.tiny import Build, rows_of, shared_parts
 
 KINDS: dict[str, dict[str, Any]] = {
     "clip": {},
@@ -128,7 +130,7 @@ def test_rows_without_a_caption_teach_nothing(family: Dual, batch: Batch) -> Non
 def test_a_step_without_captions_has_no_loss(build: Build, batch: Batch) -> None:
     family = build("dual")
     questions = rows_of(batch, slice(None))
-    questions.totals = dataclasses.replace(batch.totals, pairs=0)
+    questions.totals = replace(batch.totals, pairs=0)
     assert family.loss(questions).sums == {}
     output = family.training_step(questions, 0)
     assert set(output) == {"loss"}
@@ -201,6 +203,10 @@ def test_cost(family: Dual, images: Tensor) -> None:
     ("options", "message"),
     [
         ({"pad_text": True}, "longest_text"),
+        ({"longest_text": 2}, "'longest_text' is 2; with a begin and an end token it must be at least 3"),
+        ({"longest_text": 1, "begin_token": False}, "'longest_text' is 1; with an end token it must be at least 2"),
+        ({"text_pad_id": 300}, "'text_pad_id' is 300, but token ids go from 0 to 299"),
+        ({"text_pad_id": -1}, "'text_pad_id' is -1"),
         ({"project_image": False}, "objective: sigmoid"),
         ({"objective": "sigmoid", "project_image": False, "embed_dim": 7}, "needs a projection"),
         ({"embed_dim": 0}, "embed_dim"),
@@ -210,6 +216,22 @@ def test_cost(family: Dual, images: Tensor) -> None:
 def test_options_that_do_not_fit_are_refused(build: Build, options: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         build("dual", **options)
+
+
+def test_the_shortest_texts_have_a_token_each(build: Build, texts: list[list[int]]) -> None:
+    for begin_token, longest in ((True, 3), (False, 2)):
+        family = build("dual", begin_token=begin_token, longest_text=longest, text_pad_id=299)
+        embedded = family.embed_texts([texts[0], texts[0][:1], texts[1]])
+        torch.testing.assert_close(embedded[0], embedded[1])
+        assert not torch.allclose(embedded[0], embedded[2])
+
+
+def test_texts_must_fit_the_learned_positions(settings: Settings, datamodule: MultimodalDataModule) -> None:
+    shared = shared_parts(settings, datamodule)
+    shared.decoder = Decoder(replace(shared.decoder.config, max_positions=8))
+    with pytest.raises(UserError, match=r"'longest_text' is 9; .* at least 3 and at most 8, the positions"):
+        Dual(Dual.Config(longest_text=9), shared, {})
+    Dual(Dual.Config(longest_text=8), shared, {})
 
 
 def test_an_encoder_without_class_token_has_none_to_pool(build: Build, images: Tensor) -> None:
@@ -227,7 +249,7 @@ def test_presets_build(build: Build, name: str) -> None:
 @pytest.mark.parametrize("kind", ["clip", "siglip"])
 def test_learns_to_tell_images_apart(build: Build, batch: Batch, kind: str) -> None:
     family = build("dual", **KINDS[kind])
-    family.training_settings = dataclasses.replace(family.training_settings, learning_rate=2e-3)
+    family.training_settings = replace(family.training_settings, learning_rate=2e-3)
     optimizer = family.configure_optimizers()
     losses = []
     for _ in range(12):
@@ -262,7 +284,7 @@ def without_pair(batch: Batch, row: int) -> Batch:
     blank &= (torch.arange(len(batch.roles)) == row)[:, None]
     changed.segments = batch.segments.masked_fill(blank, 0)
     changed.roles = batch.roles.masked_fill(blank, int(Role.PAD))
-    changed.totals = dataclasses.replace(batch.totals, pairs=batch.totals.pairs - 1)
+    changed.totals = replace(batch.totals, pairs=batch.totals.pairs - 1)
     return changed
 
 
