@@ -72,9 +72,16 @@ class Trainee(lightning.LightningModule):
         raise NotImplementedError(f"{type(self).__name__} must define its loss")
 
     def total(self, losses: Losses, totals: Totals) -> Tensor:
-        """The weighted sum of the mean losses, a scalar."""
-        means = losses.means(totals)
-        return torch.stack([self.objective_weights.get(name, 1.0) * mean for name, mean in means.items()]).sum()
+        """The weighted sum of the mean losses, a scalar.
+
+        A step that has nothing to teach what trains (no row of it has a frequent answer, or a caption) is a step all
+        the same: its gradients are 0.
+        """
+        weighted = [self.objective_weights.get(name, 1.0) * mean for name, mean in losses.means(totals).items()]
+        total = torch.stack(weighted).sum() if weighted else torch.zeros((), device=self.device)
+        if torch.is_grad_enabled() and not total.requires_grad:
+            total = total + sum(0.0 * parameter.sum() for parameter in self.parameters() if parameter.requires_grad)
+        return total
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """The loss Lightning differentiates, and the means for the log.

@@ -1,12 +1,16 @@
 """Losses as shares of a step's mean, what trains, and the optimiser's groups."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
+from mmbench.config.settings import Settings
 from mmbench.config.training import TrainingSettings
-from mmbench.data.batch import Batch, Totals
+from mmbench.data.batch import IGNORED, Batch, Role, Totals
+from mmbench.data.datamodule import MultimodalDataModule
 from mmbench.families.trainee import Losses, Trainee
-from tests.families.tiny import Build
+from tests.families.tiny import Build, built, system_of
 
 
 def test_losses_are_shares_of_the_whole_step() -> None:
@@ -33,6 +37,36 @@ def test_weights_of_the_objectives(build: Build, batch: Batch) -> None:
     assert not any(output[name].requires_grad for name in output if name != "loss")
     family.objective_weights["contrastive"] = 0.0
     assert set(family.training_step(batch, 0)) == {"loss", "caption_loss", "answer_loss"}
+
+
+@pytest.mark.parametrize("preset", ["early-concat", "vit-classifier", "coattn", "clip", "unified"])
+def test_a_step_without_an_example_has_gradients_of_0(
+    preset: str, settings: Settings, datamodule: MultimodalDataModule, batch: Batch
+) -> None:
+    """No captions, no pairs and no frequent answers among the rows."""
+    family = built(system_of(preset), settings, datamodule)
+    bare = replace(
+        batch,
+        roles=torch.full_like(batch.roles, Role.PAD),
+        labels=torch.full_like(batch.labels, IGNORED),
+        classes=torch.full_like(batch.classes, IGNORED),
+        totals=Totals(rows=8),
+    )
+    family.freeze_all_but(["encoder"])
+    loss = family.training_step(bare, 0)["loss"]
+    assert loss == 0
+    loss.backward()
+    assert all(p.grad is not None and not bool(p.grad.any()) for p in family.encoder.parameters())
+    with torch.no_grad():
+        assert family.total(family.loss(bare), bare.totals) == 0
+
+
+def test_a_loss_of_frozen_parts_alone_has_gradients_of_0(build: Build) -> None:
+    family = build("blind")
+    total = family.total(Losses({"caption": torch.tensor(6.0)}), Totals(caption_tokens=2))
+    assert total == 3
+    total.backward()
+    assert all(p.grad is not None and not bool(p.grad.any()) for p in family.parameters())
 
 
 def test_optimizer_decays_matrices_alone_and_knows_each_parts_factor(build: Build) -> None:
