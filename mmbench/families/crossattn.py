@@ -12,26 +12,18 @@ from torch import Tensor, nn
 
 from mmbench.config.errors import UserError
 from mmbench.families.family import SharedParts
-from mmbench.families.seeing_decoder import SeeingDecoder
 from mmbench.families.sight import Sight
-from mmbench.families.trunk import Between
-from mmbench.families.vision.connecting import ConnectorOptions, connector_for, size_step
-from mmbench.families.vision.gated import (
-    GatedOptions,
-    attend_between,
-    gated_layers,
-    gates_of,
-    keys_values,
-    reach_of,
-)
+from mmbench.families.vision.connecting import ConnectorOptions, connector_for
+from mmbench.families.vision.gated import GatedOptions, gated_layers, keys_values, reach_of
 from mmbench.families.vision.layout import Layout, LayoutOptions
-from mmbench.families.vision.look import Look, LookOptions, joined_dim, look, mean_tokens, prepared, tokens_an_image
+from mmbench.families.vision.look import Look, LookOptions, joined_dim, prepared
 from mmbench.families.vision.options import check_token_ids, refuse_unused
 from mmbench.families.vision.rows import Row, in_rows
+from mmbench.families.vision.viewing_decoder import GatedDecoder
 from mmbench.nn.decoder import Decoder
 
 
-class CrossAttn(SeeingDecoder):
+class CrossAttn(GatedDecoder):
     """views -> encoder (-> connector) -> keys and values, once an image; text queries them before every k-th block."""
 
     matched_width: ClassVar[str] = "feed_forward_width"
@@ -62,6 +54,8 @@ class CrossAttn(SeeingDecoder):
         self.encoder = prepared(shared.encoder, config, shared.image_size)
         decoder = shared.decoder.config
         width = decoder.width if config.context_width is None else config.context_width
+        if width < 1:
+            raise UserError(f"option 'context_width' is {width}; it must be at least 1")
         if config.connector == "none":
             refuse_unused(config, ("context_width",), "there is no connector", "a connector")
             width = joined_dim(self.encoder, config)
@@ -72,14 +66,9 @@ class CrossAttn(SeeingDecoder):
         self.layout = Layout(tags, decoder, config.num_tags, None)
         self.cross_attention = gated_layers(config, decoder, self.connector.out_dim)
 
-    @property
-    def size_step(self) -> int:
-        """Views, and what the connector joins of them, divide into patches."""
-        return size_step(self.config, self.encoder, self.connector)
-
     def see(self, images: Tensor, sizes: Tensor | None = None) -> Sight:
         """Each gated layer gets its keys and values; nothing but the tags of tiles enters the context."""
-        looks = [one.through(self.connector) for one in look(self.encoder, images, sizes, self.config)]
+        looks = [one.through(self.connector) for one in self.looks(images, sizes)]
         context = in_rows([one.tokens for one in looks], [one.images for one in looks], len(images))
         sight = Sight(contexts=keys_values(self.cross_attention, context.values), context_mask=_shown(looks, context))
         if self.config.tile_tags:
@@ -101,27 +90,10 @@ class CrossAttn(SeeingDecoder):
         sees = torch.arange(len(ids), device=self.device) >= len(ids) - self.config.lead_sees
         sight.prefix_reach = sees[None, :, None] & shown[:, None]
 
-    def between(self, sight: Sight, sees_image: Tensor, num_prefix: int) -> Between | None:
-        """The gated layer before a block, where it has one."""
-        return attend_between(self.cross_attention, sight, sees_image, num_prefix)
-
-    def num_image_tokens(self, images: Tensor, sizes: Tensor | None = None) -> int:
-        """Of all views."""
-        return tokens_an_image(look(self.encoder, images, sizes, self.config))
-
-    def image_features(self, images: Tensor, sizes: Tensor | None = None) -> Tensor:
-        """The mean of the encoder's tokens."""
-        return mean_tokens(look(self.encoder, images, sizes, self.config), len(images))
-
     def parts(self) -> dict[str, nn.Module]:
-        """The common parts, the connector and tags if there are any, the gated layers, and the gates alone.
-
-        A gate is one number for a whole layer, which wants a learning rate of its own.
-        """
+        """The common parts, and the connector and tags if there are any."""
         added = nn.ModuleList([self.connector, self.layout])
-        connector = {"connector": added} if list(added.parameters()) else {}
-        gates = gates_of(self.cross_attention)
-        return {**super().parts(), **connector, "cross_attention": self.cross_attention, "gates": gates}
+        return super().parts() | ({"connector": added} if list(added.parameters()) else {})
 
 
 def _shown(looks: Sequence[Look], context: Row) -> Tensor | None:

@@ -12,18 +12,18 @@ from torch import Tensor, nn
 
 from mmbench.config.errors import UserError
 from mmbench.families.family import SharedParts
-from mmbench.families.seeing_decoder import SeeingDecoder
 from mmbench.families.sight import Sight
-from mmbench.families.vision.connecting import ConnectorOptions, connector_for, size_step
+from mmbench.families.vision.connecting import ConnectorOptions, connector_for
 from mmbench.families.vision.layout import Layout, LayoutOptions
-from mmbench.families.vision.look import LookOptions, look, mean_tokens, prepared, tokens_an_image
+from mmbench.families.vision.look import LookOptions, prepared
 from mmbench.families.vision.options import check_token_ids, refuse_unused
+from mmbench.families.vision.viewing_decoder import ViewingDecoder
 from mmbench.nn.decoder import Decoder
 from mmbench.nn.image_encoder import ImageEncoder
 from mmbench.nn.raw_patches import RawPatches
 
 
-class Unified(SeeingDecoder):
+class Unified(ViewingDecoder):
     """views of the image -> encoder -> connector -> image tokens after <bos> -> decoder."""
 
     matched_width: ClassVar[str] = "connector_width"
@@ -54,27 +54,14 @@ class Unified(SeeingDecoder):
         self.layout = Layout(config, decoder, config.num_tags, grid, own_breaks=not config.break_ids)
         _check_ids(config, decoder)
 
-    @property
-    def size_step(self) -> int:
-        """Views, and what the connector joins of them, divide into patches."""
-        return size_step(self.config, self.encoder, self.connector)
-
     def see(self, images: Tensor, sizes: Tensor | None = None) -> Sight:
         """Every token that the connector makes of a view becomes one of the decoder's context."""
-        looks = [one.through(self.connector) for one in look(self.encoder, images, sizes, self.config)]
+        looks = [one.through(self.connector) for one in self.looks(images, sizes)]
         lead, trail, breaks = (
             self.decoder.embed(torch.tensor(ids, device=self.device)) if ids else None
             for ids in (self.config.lead, self.config.trail, self.config.break_ids)
         )
         return self.layout.sight(self.layout(looks, len(images), trail, breaks), looks, lead, trail)
-
-    def num_image_tokens(self, images: Tensor, sizes: Tensor | None = None) -> int:
-        """Of all views."""
-        return tokens_an_image(look(self.encoder, images, sizes, self.config))
-
-    def image_features(self, images: Tensor, sizes: Tensor | None = None) -> Tensor:
-        """The mean of the encoder's tokens."""
-        return mean_tokens(look(self.encoder, images, sizes, self.config), len(images))
 
     def parts(self) -> dict[str, nn.Module]:
         """The common parts, and the connector with all that stands among its tokens."""

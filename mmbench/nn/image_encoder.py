@@ -43,6 +43,11 @@ class ImageEncoder(nn.Module):
         self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(3, 1, 1), persistent=False)
 
+    @property
+    def num_class_tokens(self) -> int:
+        """How many tokens stand before the patches' where `features` keeps them."""
+        return 0
+
     def normalise(self, images: Tensor) -> Tensor:
         """Pixels as stored, uint8 ``[B, 3, H, W]``, to floats as the weights expect them."""
         return (images.float() / 255 - self.mean) / self.std

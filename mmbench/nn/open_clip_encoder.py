@@ -94,6 +94,11 @@ class OpenClipEncoder(ImageEncoder):
         tower.proj = None  # the projection would be a parameter without gradient
         self.visual = visual
 
+    @property
+    def num_class_tokens(self) -> int:
+        """See `ImageEncoder.num_class_tokens`."""
+        return 1
+
     def forward(self, images: Tensor) -> Tensor:
         """``[B, 3, H, W]`` to ``[B, N, dim]``."""
         return self.final_norm(self.features(images, [self._num_blocks])[0])

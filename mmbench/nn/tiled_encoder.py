@@ -94,6 +94,11 @@ class TiledEncoder(ImageEncoder):
         tiles, mask, grids = self._as_one_tile(images)
         return self.forward_tiles(tiles, mask, grids)[:, 0, 1:]
 
+    @property
+    def num_class_tokens(self) -> int:
+        """See `ImageEncoder.num_class_tokens`."""
+        return 1
+
     def forward_tiles(self, tiles: Tensor, mask: Tensor, grids: Tensor) -> Tensor:
         """All tokens of each tile, the class token first: ``[B, K, 1 + N, dim]``; those of empty tiles mean nothing.
 

@@ -74,6 +74,11 @@ class TimmEncoder(ImageEncoder):
         self._switched = [module for module in model.modules() if hasattr(module, "fused_attn")]
         self._kernel: Kernel | None = None
 
+    @property
+    def num_class_tokens(self) -> int:
+        """See `ImageEncoder.num_class_tokens`; registers count."""
+        return int(cast(Any, self.model).num_prefix_tokens)
+
     def forward(self, images: Tensor) -> Tensor:
         """``[B, 3, H, W]`` to ``[B, N, dim]``."""
         self._follow_kernel()

@@ -120,6 +120,8 @@ def test_pictures_of_several_sizes_are_read_as_if_alone(build: Build, datamodule
         ({"context_width": 8}, "'context_width' is 8, but there is no connector"),
         ({"tile_tags": True}, "'tile_tags' is True, but there are no tiles.*views: tiles"),
         ({"every": 5}, "'every' is 5; it must be from 1 to 4"),
+        ({"connector": "linear", "context_width": 0}, "'context_width' is 0; it must be at least 1"),
+        ({"layers": [1], "class_token": True}, "'class_token' is true, but the encoder has no class token"),
     ],
 )
 def test_what_does_not_go_together(build: Build, options: dict[str, object], message: str) -> None:

@@ -4,8 +4,13 @@ import pytest
 import torch
 
 from mmbench.config.errors import UserError
+from mmbench.config.model import EncoderSettings
 from mmbench.data.batch import Batch
 from mmbench.data.datamodule import MultimodalDataModule
+from mmbench.families.family import SharedParts
+from mmbench.families.hybrid import Hybrid
+from mmbench.nn.decoder import Decoder
+from mmbench.nn.encoders import build_encoder
 from tests.families.tiny import Build
 from tests.families.vision.pictures import SIZES, pictures
 from tests.families.vision.reading import check_sizes
@@ -64,6 +69,15 @@ def test_pictures_of_several_sizes_are_read_as_if_alone(build: Build, datamodule
 def test_what_does_not_go_together(build: Build, options: dict[str, object], message: str) -> None:
     with pytest.raises(UserError, match=message):
         build("hybrid", **options)
+
+
+def test_an_encoder_that_reads_all_tiles_together_has_no_thumbnail() -> None:
+    sizes = {"tile_size": 24, "dim": 24, "num_heads": 2, "patch_size": 12, "feed_forward_width": 32}
+    encoder = build_encoder(EncoderSettings("native", "mllama", sizes, "random"), 48)
+    decoder = Decoder(Decoder.Config(8, width=12, depth=1, num_heads=1, num_kv_heads=1))
+    shared = SharedParts(encoder, decoder, 0, 1, image_size=48)
+    with pytest.raises(UserError, match="reads all tiles of an image together: give family: crossattn"):
+        Hybrid(Hybrid.Config(), shared, {})
 
 
 def test_closed_gates_leave_the_thumbnail(build: Build, batch: Batch) -> None:

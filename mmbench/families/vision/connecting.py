@@ -1,6 +1,7 @@
 """From encoder tokens to those of the language model, by a connector that is named in the options."""
 
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any
 
 from torch import Tensor
@@ -43,7 +44,7 @@ def connector_for(
     in_dim = joined_dim(encoder, views)
     grid = (side // encoder.patch_size, side // encoder.patch_size) if side else None
     if views.class_token:
-        grid = (1, 1 + grid[0] * grid[1]) if grid else None
+        grid = (1, encoder.num_class_tokens + grid[0] * grid[1]) if grid else None
     connector: Connector
     if options.connector == "none":
         refuse_unused(options, ("connector_width", "connector_options"), "there is no connector", "a connector")
@@ -74,14 +75,14 @@ class NoConnector(Connector):
 
 def size_step(views: LookOptions, encoder: ImageEncoder, connector: Connector) -> int:
     """The number of pixels of which an image's sides must be multiples, for views and for what a connector joins."""
-    share = views.thumbnail_factor if views.views == "tiles" else 1
+    share = Fraction(views.thumbnail_factor if views.views == "tiles" else 1).limit_denominator(100)
     for across in range(1, 9):
         try:
             connector.num_tokens((across, across))
         except UserError:
             continue
-        return encoder.patch_size * share * max(across, merge_of(encoder))
-    return encoder.patch_size * share
+        return (encoder.patch_size * share * max(across, merge_of(encoder))).numerator
+    return (encoder.patch_size * share).numerator
 
 
 def _check_native(options: ConnectorOptions, encoder: ImageEncoder, connector: Connector) -> None:

@@ -11,7 +11,15 @@ from torch.nn import functional as F
 
 from mmbench.config.errors import UserError
 from mmbench.families.vision.options import refuse_unused
-from mmbench.families.vision.views import ViewOptions, Views, check_views, square_views, thumbnail_views, tile_views
+from mmbench.families.vision.views import (
+    ViewOptions,
+    Views,
+    check_views,
+    square_views,
+    thumbnail_views,
+    tile_views,
+    view_side,
+)
 from mmbench.nn.connectors import Connector, Grid
 from mmbench.nn.image_encoder import ImageEncoder
 from mmbench.nn.native_encoder import Packed
@@ -46,7 +54,7 @@ class LookOptions(ViewOptions):
         """The side of a view in pixels, of images with a side of so many; 0 where views differ in theirs."""
         if self.views == "native":
             return 0
-        return image_size // self.thumbnail_factor if self.views == "tiles" else image_size
+        return view_side(image_size, self.thumbnail_factor) if self.views == "tiles" else image_size
 
 
 @dataclass(eq=False)
@@ -151,6 +159,8 @@ def prepared(encoder: ImageEncoder, options: LookOptions, image_size: int, has_t
         return encoder
     if options.class_token and (options.views == "native" or options.with_last):
         raise UserError("option 'class_token' is true, which goes with layers of square views and tiles: leave it out")
+    if options.class_token and not encoder.num_class_tokens:
+        raise UserError("option 'class_token' is true, but the encoder has no class token: leave it out")
     try:
         last = max(encoder.layer_number(layer) for layer in options.layers)
         if options.with_last:

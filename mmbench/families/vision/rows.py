@@ -1,5 +1,6 @@
 """The tokens of several views of an image one behind the other, and those of several images under one another."""
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -44,9 +45,11 @@ def in_rows(pieces: Sequence[Tensor], images: Sequence[list[int]], num_images: i
             filled[image] += piece.shape[1]
         places.append(torch.tensor(starts, device=device)[:, None] + torch.arange(piece.shape[1], device=device))
     longest = max(filled)
-    values = pieces[0].new_zeros(num_images, longest, *pieces[0].shape[2:])
+    # Under autocast what was projected is narrower than what was looked up in a table.
+    dtype = functools.reduce(torch.promote_types, (piece.dtype for piece in pieces))
+    values = pieces[0].new_zeros(num_images, longest, *pieces[0].shape[2:], dtype=dtype)
     for piece, owners, columns in zip(pieces, images, places, strict=True):
-        values = values.index_put((torch.tensor(owners, device=device)[:, None], columns), piece)
+        values = values.index_put((torch.tensor(owners, device=device)[:, None], columns), piece.to(dtype))
     mask = None
     if min(filled) < longest:
         mask = torch.arange(longest, device=device) < torch.tensor(filled, device=device)[:, None]

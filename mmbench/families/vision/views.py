@@ -19,8 +19,9 @@ class ViewOptions:
     views: Literal["square", "tiles", "native"] = "square"
     """``square``: the picture, stretched to a square; ``tiles``: squares cut from it, whose grid has nearly its aspect
     ratio, and a thumbnail; ``native``: the picture at its own size and aspect ratio."""
-    thumbnail_factor: int = 2
-    """The side of a tile and of a thumbnail is that of the square that holds the image, divided by this."""
+    thumbnail_factor: float = 2
+    """The side of a tile and of a thumbnail is that of the square that holds the image, divided by this; 1.75 makes
+    squares of 128 pixels of one of 224."""
     max_tiles: int = 6
     """Tiles of a picture, at most."""
     tile_overlap: int = 0
@@ -63,12 +64,12 @@ def check_views(options: ViewOptions, patch_size: int, image_size: int, has_thum
             )
     if options.thumbnail_factor < 1 or options.max_tiles < 1 or options.tile_overlap < 0:
         raise UserError(
-            f"options thumbnail_factor {options.thumbnail_factor}, max_tiles {options.max_tiles} and tile_overlap "
+            f"options thumbnail_factor {options.thumbnail_factor:g}, max_tiles {options.max_tiles} and tile_overlap "
             f"{options.tile_overlap}: the first two must be at least 1, the third at least 0"
         )
     if image_size and options.views == "tiles":
         check_side(image_size, options.thumbnail_factor, patch_size)
-        across = image_size // options.thumbnail_factor // patch_size
+        across = view_side(image_size, options.thumbnail_factor) // patch_size
         if options.tile_overlap >= across:
             raise UserError(
                 f"option 'tile_overlap' is {options.tile_overlap} patches, but a tile is only {across} patches wide: "
@@ -76,18 +77,25 @@ def check_views(options: ViewOptions, patch_size: int, image_size: int, has_thum
             )
 
 
-def check_side(side: int, factor: int, patch_size: int) -> None:
+def check_side(side: int, factor: float, patch_size: int) -> None:
     """Refuse a thumbnail whose side is no number of patches.
 
     Raises:
         UserError: with the sides that fit.
     """
-    if side % (factor * patch_size):
+    across = view_side(side, factor)
+    if across % patch_size or abs(across * factor - side) >= 0.5:
+        near = max(1, across // patch_size) * patch_size
         raise UserError(
-            f"option 'thumbnail_factor' is {factor}, but tiles and thumbnail of an image of {side} pixels would then "
-            f"not divide into patches of {patch_size}: make image_size a multiple of {factor * patch_size}, or change "
-            "the option"
+            f"option 'thumbnail_factor' is {factor:g}, but tiles and thumbnail of an image of {side} pixels would then "
+            f"not divide into patches of {patch_size}: make image_size a multiple of {factor * patch_size:g}, or give "
+            f"thumbnail_factor: {side / near:g}, which makes them {near} pixels wide"
         )
+
+
+def view_side(side: int, factor: float) -> int:
+    """The side of a tile and of a thumbnail in pixels."""
+    return round(side / factor)
 
 
 def square_views(pixels: Tensor, sizes: Tensor | None) -> Views:
@@ -104,7 +112,8 @@ def thumbnail_views(pixels: Tensor, sizes: Tensor | None, options: ViewOptions, 
     """
     check_side(pixels.shape[-1], options.thumbnail_factor, patch_size)
     views = square_views(pixels, sizes)
-    small = F.interpolate(views.pixels, scale_factor=1 / options.thumbnail_factor, mode="area")
+    side = view_side(pixels.shape[-1], options.thumbnail_factor)
+    small = F.interpolate(views.pixels, size=(side, side), mode="area")
     return Views(small, views.images, [options.max_tiles] * len(views.images))
 
 
@@ -116,7 +125,9 @@ def tile_views(pixels: Tensor, sizes: Tensor | None, options: ViewOptions, patch
     """
     side = pixels.shape[-1]
     check_side(side, options.thumbnail_factor, patch_size)
-    cut = tile(pixels, sizes, side // options.thumbnail_factor, options.max_tiles, options.tile_overlap * patch_size)
+    cut = tile(
+        pixels, sizes, view_side(side, options.thumbnail_factor), options.max_tiles, options.tile_overlap * patch_size
+    )
     num_tiles = cut.mask.sum(dim=1).tolist()
     shown = cut.tiles[cut.mask]
     keys = [(image, tag) for image, num in enumerate(num_tiles) for tag in range(num)]

@@ -67,6 +67,7 @@ def test_what_does_not_fit(options: ConnectorOptions, views: LookOptions, side: 
         ("pixel_shuffle", LookOptions(), 24),
         ("pixel_shuffle", LookOptions(views="tiles"), 48),
         ("mlp", LookOptions(views="tiles", thumbnail_factor=3), 36),
+        ("pixel_shuffle", LookOptions(views="tiles", thumbnail_factor=1.75), 42),
     ],
 )
 def test_sides_that_an_image_may_have(kind: str, views: LookOptions, step: int) -> None:

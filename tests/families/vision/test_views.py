@@ -71,9 +71,18 @@ def test_thumbnails_are_means() -> None:
     torch.testing.assert_close(small[0, :, 0, 0], PIXELS[0, :, :4, :4].mean((1, 2)))
 
 
+def test_a_tile_may_be_more_than_half_a_picture() -> None:
+    options = LookOptions(views="tiles", thumbnail_factor=4 / 3)
+    check_views(options, 12, 48)
+    assert thumbnail_views(PIXELS[:1], None, options, 12).pixels.shape == (1, 3, 36, 36)
+    assert tile_views(PIXELS[:1], None, options, 12).pixels.shape[1:] == (3, 36, 36)
+    assert options.side(48) == 36
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        (LookOptions(views="tiles", thumbnail_factor=1.5), "give thumbnail_factor: 2, which makes them 24 pixels"),
         (LookOptions(max_tiles=4), "'max_tiles' is 4, but there are no tiles.*views: tiles"),
         (LookOptions(thumbnail="first"), "'thumbnail' is 'first', but there are no tiles"),
         (LookOptions(thumbnail_factor=3), "'thumbnail_factor' is 3, but there are no tiles"),
