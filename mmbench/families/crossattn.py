@@ -48,6 +48,8 @@ class CrossAttn(GatedDecoder):
             """Where what reaches nothing attends to all that there is, empty tiles are a part of it."""
             return self.gated == "mllama" and not self.tile_tags
 
+    config: Config
+
     def __init__(self, config: Config, shared: SharedParts, objective_weights: Mapping[str, float]) -> None:
         super().__init__(shared, objective_weights)
         self.config = config

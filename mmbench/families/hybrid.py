@@ -40,6 +40,8 @@ class Hybrid(GatedDecoder):
     class Config(GatedOptions, LayoutOptions, ConnectorOptions, LookOptions):
         """Settings of a hybrid system; the connector and the layout are the thumbnail's."""
 
+    config: Config
+
     def __init__(self, config: Config, shared: SharedParts, objective_weights: Mapping[str, float]) -> None:
         super().__init__(shared, objective_weights)
         _check(config, shared.encoder, shared.image_size)

@@ -44,6 +44,8 @@ class Unified(ViewingDecoder):
         """Ids of the token after each row and of the one that ends the image, where ``row_breaks: break`` are tokens of
         the vocabulary; then no embeddings of their own are learned."""
 
+    config: Config
+
     def __init__(self, config: Config, shared: SharedParts, objective_weights: Mapping[str, float]) -> None:
         super().__init__(shared, objective_weights)
         self.config = config
