@@ -69,6 +69,8 @@ def run_cell(root: Path, system: str, seed: int) -> None:
         family, ledger, stages = trained(opened, files)
         evaluation_began_s = time.monotonic()
         cell |= {"status": "evaluating", "stages": stages, "ledger": ledger}
+        if settings.weights:
+            cell.setdefault("starting_weights_hash", _hash(Path(settings.weights).expanduser()))
         files.write(cell)
         _score(
             opened,
@@ -87,7 +89,7 @@ def run_cell(root: Path, system: str, seed: int) -> None:
         ledger["peak_memory_bytes"] = max(ledger["peak_memory_bytes"], peak_memory_bytes())
         ability = Ability.of(type(family))
         cell["not_applicable"] = not_applicable(ability, opened.datamodule, opened.settings.evaluation)
-        cell["weights_hash"] = hashlib.sha256(files.weights.read_bytes()).hexdigest()[:16]
+        cell["weights_hash"] = _hash(files.weights)
     cell["ledger"]["wall_s"] = round(cell["ledger"].get("wall_s", 0.0) + time.monotonic() - began_s, 2)
     files.write(cell | {"status": "done"})
 
@@ -226,6 +228,11 @@ def evaluated_splits(datamodule: MultimodalDataModule) -> list[str]:
     """The test split, and the one of new compositions where the data has it."""
     names = datamodule.dataset.splits
     return [TEST, *([COMPOSITION] if COMPOSITION in names and names[COMPOSITION].examples else [])]
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def _progress(files: CellFiles, split: str) -> Callable[[float], None]:

@@ -100,9 +100,7 @@ def stages_table(summary: Summary) -> Table:
 
 
 def pretraining_table(run: RunData) -> Table | None:
-    """The common starting point, outside the budget."""
-    if not run.pretraining:
-        return None
+    """The starting point, outside the budget: what was pretrained here, and the files of whole systems' weights."""
     rows: list[Row] = []
     for line in run.pretraining:
         ledger = line.get("ledger") or {}
@@ -117,8 +115,16 @@ def pretraining_table(run: RunData) -> Table | None:
                 TableCell(numbers.millions(ledger.get("parameters_total"))),
             ]
         )
+    for name in run.systems:
+        hashes = {str(cell.content.get("starting_weights_hash") or "") for cell in run.cells_of(name)} - {""}
+        rows += [
+            [TableCell(f"all of {name}, from its file"), TableCell(one, style="code"), *[TableCell(numbers.DASH)] * 5]
+            for one in sorted(hashes)
+        ]
+    if not rows:
+        return None
     header = ["Part", "Weights", "Steps", "Samples", "FLOPs", "Training", "Parameters"]
-    title = "The common starting point: made once, shared by all systems, outside the budget."
+    title = "The starting point, outside the budget: each part made once, for all systems but those with their own."
     return Table("pretraining", title, header, rows, num_left=2)
 
 

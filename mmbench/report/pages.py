@@ -15,6 +15,7 @@ from mmbench.report.joined_text import joined_table, joining_notes
 from mmbench.report.looks import looks_sentence, looks_table
 from mmbench.report.matching import matched_sentences, unmatched
 from mmbench.report.run_data import RunData
+from mmbench.report.shared import shared_sentence
 from mmbench.report.systems import Summary
 from mmbench.report.tables import write_table
 from mmbench.report.text import Text, text
@@ -59,20 +60,9 @@ def _first_page(document: Document) -> None:
     document.table(ledger_tables.matching_table(summary))
     for item in [*matched_sentences(summary), *tuning_sentences(summary)]:
         document.paragraph(item, small=True)
-    document.paragraph(_shared(document.run), small=True)
+    document.paragraph(shared_sentence(document.run), small=True)
     document.lead("Not to be concluded", [])
     document.bullets(cautions(summary), small=True)
-
-
-def _shared(run: RunData) -> Text:
-    """What is the same for all systems by construction."""
-    probe = run.probe
-    kernel = f", the kernel ({probe['attention']}) and precision ({probe['precision']})" if "attention" in probe else ""
-    return text(
-        "The same for all: data and their order, tokenizer, image size, weights of encoder and language model at the "
-        f"start{kernel}. Baselines: chance draws a training answer or caption; majority gives the commonest; blind is "
-        "the same language model, trained under the same budget without the image."
-    )
 
 
 def _pairs(document: Document) -> None:

@@ -42,6 +42,7 @@ def build_summary(run: RunData) -> dict[str, Any]:
             "family": first.get("family"),
             "paper": first.get("paper"),
             "weights_hash": {str(cell.seed): cell.content.get("weights_hash") for cell in cells},
+            "starting_weights_hash": first.get("starting_weights_hash"),
             "stages": first.get("stages") or [],
             "cells": {str(cell.seed): {"status": cell.status, "reason": cell.content.get("reason")} for cell in cells},
             "metrics": results["test"].get(name, {}),
