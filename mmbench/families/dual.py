@@ -11,14 +11,16 @@ import torch
 from torch import Tensor, nn
 
 from mmbench.config.errors import UserError
-from mmbench.data.batch import Batch, Totals
+from mmbench.data.batch import Batch
 from mmbench.families.family import Family, SharedParts, Task
 from mmbench.families.pairs import pair_texts
 from mmbench.families.segments import Texts
 from mmbench.families.trainee import Losses
+from mmbench.families.vision.look import LookOptions, look, mean_tokens
+from mmbench.families.vision.views import square_views
 from mmbench.nn.contrastive import ContrastiveHead, SigmoidHead
 from mmbench.nn.decoder import Decoder
-from mmbench.nn.pooling import Pool, real_tokens
+from mmbench.nn.pooling import Pool
 from mmbench.nn.text_tower import Reading, at_last, frame, read
 
 
@@ -99,17 +101,11 @@ class Dual(Family):
             return Losses()
         pairs = pair_texts(batch)
         head, group = self.heads.contrastive, self.training_settings.contrastive_group
-        image = head.embed_image(self.image_features(batch.images, batch.sizes))
+        image = head.embed_image(self._image_vectors(batch.images, batch.sizes))
         text = head.embed_text(self._text_features(pairs.token_ids, pairs.lengths))
         loss, _ = head.loss(image, text, pairs.valid, group)
         balance = {name: each.sum() for name, each in self.decoder.auxiliary_losses().items()}
         return Losses({"contrastive": loss, **balance})
-
-    def total(self, losses: Losses, totals: Totals) -> Tensor:
-        """As of every family; 0 for a step of mixed data whose rows happen to have no caption."""
-        if not losses.sums:
-            return 0.0 * self.heads.contrastive.log_scale.sum()
-        return super().total(losses, totals)
 
     def on_fit_start(self) -> None:
         """Refuse data without captions before the first step.
@@ -142,7 +138,7 @@ class Dual(Family):
 
     def embed_images(self, images: Tensor, sizes: Tensor | None = None) -> Tensor:
         """What is pooled from the image, projected."""
-        return self.heads.contrastive.embed_image(self.image_features(images, sizes))
+        return self.heads.contrastive.embed_image(self._image_vectors(images, sizes))
 
     def embed_texts(self, texts: list[list[int]]) -> Tensor:
         """What is pooled from the text, projected."""
@@ -150,16 +146,8 @@ class Dual(Family):
         return self.heads.contrastive.embed_text(self._text_features(read.token_ids, read.mask.sum(dim=1)))
 
     def image_features(self, images: Tensor, sizes: Tensor | None = None) -> Tensor:
-        """``[B, D_enc]`` what is pooled from the encoder's tokens, before the projection."""
-        pixels = self.encoder.normalise(images)
-        if self.heads.image_pool is None:
-            return self._class_token(pixels)
-        patch = self.encoder.patch_size
-        grid = (images.shape[2] // patch, images.shape[3] // patch)
-        pooled: Tensor = self.heads.image_pool(
-            self.encoder(pixels), None if sizes is None else real_tokens(sizes, grid, patch)
-        )
-        return pooled
+        """The mean of the encoder's tokens, however retrieval pools them."""
+        return mean_tokens(look(self.encoder, images, sizes, LookOptions()), len(images))
 
     def cost(self, images: Tensor, sizes: Tensor | None = None) -> dict[str, int]:
         """No image token enters the language model's context."""
@@ -167,6 +155,14 @@ class Dual(Family):
         return {"image_tokens": image_tokens, "context_tokens": 0, **self.parameter_counts()}
 
     # The towers.
+
+    def _image_vectors(self, images: Tensor, sizes: Tensor | None) -> Tensor:
+        """``[B, D_enc]`` what is pooled from the encoder's tokens of whole pictures, before the projection."""
+        pixels = square_views(self.encoder.normalise(images), sizes).pixels
+        if self.heads.image_pool is None:
+            return self._class_token(pixels)
+        pooled: Tensor = self.heads.image_pool(self.encoder(pixels))
+        return pooled
 
     def _class_token(self, pixels: Tensor) -> Tensor:
         tokens = self.encoder.final_norm(self.encoder.features(pixels, [-1], class_token=True)[0])

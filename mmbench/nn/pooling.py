@@ -79,18 +79,3 @@ class AttentionPool(nn.Module):
         pooled = self.output(attended.reshape(batch, dim))
         out: Tensor = pooled + self.feed_forward(self.norm(pooled))
         return out
-
-
-def real_tokens(sizes: Tensor, grid: tuple[int, int], patch_size: int) -> Tensor:
-    """Which patches of a canvas hold some of its picture.
-
-    Args:
-        sizes: int64 ``[B, 2]``, height and width of the picture, from the canvas' top left, in pixels.
-        grid: rows and columns of patches.
-        patch_size: side of a patch in pixels.
-
-    Returns:
-        bool ``[B, rows * columns]``, row by row.
-    """
-    rows, columns = (torch.arange(num, device=sizes.device) * patch_size for num in grid)
-    return ((rows < sizes[:, :1])[:, :, None] & (columns < sizes[:, 1:])[:, None, :]).flatten(1)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mmbench.config.errors import UserError
-from mmbench.nn.pooling import AttentionPool, Pool, Pooling, real_tokens
+from mmbench.nn.pooling import AttentionPool, Pool, Pooling
 
 
 @pytest.mark.parametrize("kind", ["max", "mean", "attention"])
@@ -40,9 +40,3 @@ def test_attention_is_torchs_own() -> None:
 def test_heads_must_divide_the_width() -> None:
     with pytest.raises(UserError, match="width 8 cannot be pooled by 3 heads"):
         AttentionPool(8, 3, 12)
-
-
-def test_patches_that_the_picture_reaches() -> None:
-    sizes = torch.tensor([[8, 8], [4, 5], [1, 8]])
-    expected = [[True] * 4, [True, True, False, False], [True, True, False, False]]
-    assert real_tokens(sizes, (2, 2), 4).tolist() == expected

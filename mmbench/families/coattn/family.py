@@ -21,8 +21,10 @@ from mmbench.families.family import Family, SharedParts, Task
 from mmbench.families.pairs import pair_texts
 from mmbench.families.segments import Texts, segments_of
 from mmbench.families.trainee import Losses
+from mmbench.families.vision.look import LookOptions, look, mean_tokens
+from mmbench.families.vision.views import square_views
 from mmbench.nn.co_attention import CoAttentionBlock, Directions
-from mmbench.nn.pooling import Pool, real_tokens
+from mmbench.nn.pooling import Pool
 from mmbench.nn.row_draws import RowDraws
 from mmbench.nn.text_tower import Framed, Reading, at_last, frame, read
 
@@ -101,19 +103,14 @@ class CoAttn(Family):
     # What is read.
 
     def see(self, images: Tensor, sizes: Tensor | None = None) -> ImageTokens:
-        """The encoder's tokens."""
-        grid = (images.shape[2] // self.encoder.patch_size, images.shape[3] // self.encoder.patch_size)
-        tokens = self.encoder(self.encoder.normalise(images))
-        if sizes is None:
-            mask = torch.ones(tokens.shape[:2], dtype=torch.bool, device=tokens.device)
-        else:
-            mask = real_tokens(sizes, grid, self.encoder.patch_size)
-        return ImageTokens(tokens, mask, grid)
+        """The encoder's tokens of whole pictures."""
+        tokens = self.encoder(square_views(self.encoder.normalise(images), sizes).pixels)
+        return ImageTokens(tokens, torch.ones(tokens.shape[:2], dtype=torch.bool, device=tokens.device))
 
     def see_nothing(self, num: int) -> ImageTokens:
         """One token, which nothing reads."""
         blank = torch.zeros(num, 1, self.encoder.dim, device=self.device)
-        return ImageTokens(blank, torch.zeros(num, 1, dtype=torch.bool, device=self.device), (1, 1))
+        return ImageTokens(blank, torch.zeros(num, 1, dtype=torch.bool, device=self.device))
 
     def meet(self, sight: ImageTokens, texts: Framed) -> Met:
         """Texts and their images, read together."""
@@ -132,8 +129,8 @@ class CoAttn(Family):
         if not (totals.pairs or totals.classified):
             return Losses()
         seed = int(torch.randint(2**62, ()))  # before all that depends on how many rows there are
+        no_image, no_text = (self.withheld(modality, batch) for modality in ("image", "text"))
         sight = self.see(batch.images, batch.sizes)
-        no_image, no_text = (self.withheld(modality, len(batch.images)) for modality in ("image", "text"))
         sums = self._of_pairs(batch, sight, no_image, no_text, seed) if totals.pairs else {}
         if totals.classified and self.heads.classify is not None:
             sums["classify"] = self._classified(batch, sight, no_image, no_text)
@@ -225,7 +222,8 @@ class CoAttn(Family):
         """The image stream before it meets a text, pooled and projected."""
         if self.heads.contrastive is None:
             return torch.ones(len(images), 1, device=self.device)
-        return self.heads.contrastive.embed_image(self.image_features(images, sizes))
+        sight = self.see(images, sizes)
+        return self.heads.contrastive.embed_image(self.pool(sight.tokens, sight.mask))
 
     def embed_texts(self, texts: list[list[int]]) -> Tensor:
         """The text stream before it meets an image, at its end token, projected."""
@@ -235,10 +233,8 @@ class CoAttn(Family):
         return self.heads.contrastive.embed_text(at_last(read(self.decoder, framed, causal=False), framed))
 
     def image_features(self, images: Tensor, sizes: Tensor | None = None) -> Tensor:
-        """``[B, D_enc]`` the maximum of the encoder's tokens."""
-        sight = self.see(images, sizes)
-        features: Tensor = self.pool(sight.tokens, sight.mask)
-        return features
+        """The mean of the encoder's tokens."""
+        return mean_tokens(look(self.encoder, images, sizes, LookOptions()), len(images))
 
     def cost(self, images: Tensor, sizes: Tensor | None = None) -> dict[str, int]:
         """No image token enters the language model's context."""

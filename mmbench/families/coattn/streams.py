@@ -1,5 +1,6 @@
 """What the co-attention family adds between the shared parts: two streams, and the blocks in which they meet."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -17,13 +18,11 @@ class ImageTokens:
     tokens: Tensor
     """``[B, N, D_enc]``, the encoder's."""
     mask: Tensor
-    """bool ``[B, N]``: False where the picture does not reach, and everywhere where it is withheld."""
-    grid: tuple[int, int]
-    """Rows and columns of the tokens."""
+    """bool ``[B, N]``: False everywhere where the image is withheld."""
 
     def take(self, index: Tensor) -> "ImageTokens":
         """Of the images ``index``, repeated or reordered."""
-        return ImageTokens(self.tokens[index], self.mask[index], self.grid)
+        return ImageTokens(self.tokens[index], self.mask[index])
 
 
 @dataclass
@@ -63,7 +62,8 @@ class CoAttentionStreams(nn.Module):
         if hidden is not None:
             tokens = torch.where(hidden[..., None], self.mask_token.to(tokens.dtype), tokens)
         projected = self.image_projection(tokens)
-        positions = sine_positions(*sight.grid, projected.shape[-1], projected.device).to(projected.dtype)
+        side = math.isqrt(projected.shape[1])  # the tokens are those of a square, row by row
+        positions = sine_positions(side, side, projected.shape[-1], projected.device).to(projected.dtype)
         image = self.image_norm(projected + positions)
         for block in self.blocks:
             text, image = block(text, image, text_mask, sight.mask)

@@ -18,9 +18,10 @@ from mmbench.families.fusion.head import AnswerHead
 from mmbench.families.fusion.layer import FusionLayer
 from mmbench.families.fusion.mechanisms import build_mechanism
 from mmbench.families.fusion.placements import PLACEMENTS
-from mmbench.families.fusion.streams import mean_over
 from mmbench.families.segments import Texts, segments_of
 from mmbench.families.trainee import Losses
+from mmbench.families.vision.look import LookOptions, look, mean_tokens
+from mmbench.families.vision.views import square_views
 
 
 @dataclass
@@ -30,7 +31,7 @@ class ImageTokens:
     layers: list[Tensor]
     """Tokens ``[B, N, D_enc]`` of one layer of the encoder or several."""
     mask: Tensor
-    """bool ``[B, N]``: False where the picture does not reach, and everywhere where it is withheld."""
+    """bool ``[B, N]``: False everywhere where the image is withheld."""
 
     def take(self, index: Tensor) -> "ImageTokens":
         """Of the images ``index``, repeated or reordered."""
@@ -98,9 +99,9 @@ class Fusion(Family):
         return {**parts, **fusion, "classifier": self.classifier}
 
     def see(self, images: Tensor, sizes: Tensor | None = None) -> ImageTokens:
-        """The tokens of the encoder's layers at which a text meets them."""
-        layers = self.fusion.see(self.encoder, self.encoder.normalise(images))
-        return ImageTokens(layers, _inside(sizes, images, layers[0].shape[1]))
+        """The tokens of whole pictures, of the encoder's layers at which a text meets them."""
+        layers = self.fusion.see(self.encoder, square_views(self.encoder.normalise(images), sizes).pixels)
+        return ImageTokens(layers, torch.ones(layers[0].shape[:2], dtype=torch.bool, device=images.device))
 
     def see_nothing(self, num: int) -> ImageTokens:
         """One token, which nothing reads."""
@@ -116,8 +117,8 @@ class Fusion(Family):
     def loss(self, batch: Batch) -> Losses:
         """Cross-entropy of the questions whose answer is a frequent one."""
         rows, texts, classes = _classified(batch)
+        no_image, no_text = (self.withheld(modality, batch) for modality in ("image", "text"))
         sight = self.see(batch.images, batch.sizes)
-        no_image, no_text = (self.withheld(modality, len(batch.images)) for modality in ("image", "text"))
         if no_image is not None:
             sight.mask = sight.mask & ~no_image[:, None]
         if no_text is not None:
@@ -152,9 +153,8 @@ class Fusion(Family):
         ]
 
     def image_features(self, images: Tensor, sizes: Tensor | None = None) -> Tensor:
-        """The mean of the encoder's last tokens that are used."""
-        sight = self.see(images, sizes)
-        return mean_over(sight.layers[-1], sight.mask).float()
+        """The mean of the encoder's tokens; of ``early``, which uses its first block alone, of what that gives."""
+        return mean_tokens(look(self.encoder, images, sizes, LookOptions()), len(images))
 
     def cost(self, images: Tensor, sizes: Tensor | None = None) -> dict[str, int]:
         """Of the first image."""
@@ -199,14 +199,3 @@ def _classified(batch: Batch) -> tuple[Tensor, Texts, Tensor]:
         return blank, Texts.of([[]], device), torch.full_like(blank, IGNORED)
     texts = Texts(questions.token_ids[chosen], questions.mask[chosen])
     return questions.rows[chosen], texts, questions.classes[chosen]
-
-
-def _inside(sizes: Tensor | None, images: Tensor, num_tokens: int) -> Tensor:
-    """bool ``[B, N]``: which of the tokens, row by row, stand for a part of the canvas that the picture reaches."""
-    if sizes is None:
-        return torch.ones(len(images), num_tokens, dtype=torch.bool, device=images.device)
-    grid = round(num_tokens**0.5)
-    begins = torch.arange(grid, device=images.device) * (images.shape[-1] // grid)
-    rows, columns = begins < sizes[:, :1], begins < sizes[:, 1:]  # [B, grid] each
-    inside: Tensor = (rows[:, :, None] & columns[:, None, :]).flatten(1)
-    return inside
