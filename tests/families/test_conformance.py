@@ -206,6 +206,18 @@ def test_every_trained_parameter_gets_a_gradient(family: SeeingDecoder, batch: B
     assert without == []
 
 
+def test_half_precision_is_close(family: SeeingDecoder, batch: Batch, prompts: list[list[int]]) -> None:
+    """Under autocast, as cells train where the processor is fast at it; the numbers are nearly the same."""
+    family.eval()
+    exact = family.loss(batch).sums
+    with torch.autocast("cpu", torch.bfloat16):
+        narrow = family.loss(batch).sums
+        sight = family.see(batch.images[:4], batch.sizes[:4])
+        assert len(family.generate(sight, prompts, 3)) == 4
+    for name, value in narrow.items():
+        torch.testing.assert_close(value.float(), exact[name], rtol=0.1, atol=0.1)
+
+
 def test_a_step_changes_what_trains_and_nothing_else(family: SeeingDecoder, batch: Batch) -> None:
     for part in family.parts():
         assert family.freeze_all_but([part]) == ([part], [name for name in family.parts() if name != part])
