@@ -4,6 +4,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+from mmbench.config.at_scale import at_scale
 from mmbench.config.budget import parse_budget
 from mmbench.config.checks import check_settings, check_system_name
 from mmbench.config.data import DataSettings
@@ -62,7 +63,10 @@ def load_settings(
     if data is not None:
         tree["data"] = merged(tree["data"], _data_tree(data), DataSettings)
     if systems:
-        tree["systems"] = _system_trees(systems)
+        tree["systems"] = _system_trees(systems, tree["scale"])
+    else:
+        where = shown(scale_path)
+        tree["systems"] = {name: at_scale(one, tree["scale"], where) for name, one in tree["systems"].items()}
     if budget is not None:
         parse_budget(budget)
         tree["budget"] = budget
@@ -75,6 +79,8 @@ def load_settings(
     for override in overrides or []:
         apply_override(tree, override)
     settings = built(tree, Settings)
+    if late := [name for name, system in settings.systems.items() if system.scales]:
+        raise UserError(f"'systems.{late[0]}.scales' stands in a system's file only: set what shall differ itself")
     if name is not None:
         settings.name = name
         if not name:
@@ -125,8 +131,8 @@ def _data_tree(data: str) -> dict[str, Any]:
     return {"name": path.resolve().stem if path.is_file() else path.resolve().name, "sources": sources}
 
 
-def _system_trees(systems: list[str]) -> dict[str, Any]:
-    """The systems by name, each a full tree."""
+def _system_trees(systems: list[str], scale: str) -> dict[str, Any]:
+    """The systems by name, each a full tree, as they are at a scale."""
     trees: dict[str, Any] = {}
     for text in systems:
         name, preset = _name_and_preset(text)
@@ -135,12 +141,12 @@ def _system_trees(systems: list[str]) -> dict[str, Any]:
         check_system_name(name)
         if name in trees:
             raise UserError(f"two systems are called '{name}': give one another name by NAME={preset}")
-        trees[name] = merged(dataclasses.asdict(SystemSettings()), system_tree(path), SystemSettings)
+        trees[name] = merged(dataclasses.asdict(SystemSettings()), system_tree(path, scale), SystemSettings)
     return trees
 
 
-def system_tree(path: Path) -> dict[str, Any]:
-    """What a system's file gives; of a file that is another name of a preset, what the preset's gives.
+def system_tree(path: Path, scale: str = "tiny") -> dict[str, Any]:
+    """What a system's file gives at a scale; of a file that is another name of a preset, what the preset's gives.
 
     Files that it names with ``./`` lie beside it.
 
@@ -149,6 +155,7 @@ def system_tree(path: Path) -> dict[str, Any]:
     """
     tree: dict[str, Any] = checked(read_yaml(path), SystemSettings, "", shown(path))
     if not tree.get("same_as"):
+        tree = at_scale(tree, scale, shown(path))
         if "weights" in tree:
             tree["weights"] = _beside(path, tree["weights"])
         for part in ("encoder", "language_model"):
@@ -159,7 +166,7 @@ def system_tree(path: Path) -> dict[str, Any]:
     if len(tree) > 1:
         more = ", ".join(key for key in tree if key != "same_as")
         raise UserError(f"{shown(path)} is another name of '{tree['same_as']}', but gives {more} too: leave that out")
-    return system_tree(find_preset("systems", tree["same_as"]))
+    return system_tree(find_preset("systems", tree["same_as"]), scale)
 
 
 def _beside(path: Path, name: str) -> str:

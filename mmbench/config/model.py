@@ -127,3 +127,6 @@ class SystemSettings:
     """How often a training row's ``image`` or ``text`` is withheld, as a share (ModDrop, arXiv 1501.00102)."""
     objectives: dict[str, float] = field(default_factory=dict)
     """Weights of objectives that differ from ``training.objectives``; 0 leaves one out."""
+    scales: dict[str, Any] = field(default_factory=dict)
+    """In a system's file: by the name of a scale, what differs there of all the above; mappings are joined key by key.
+    A comparison's settings have it joined already."""

@@ -266,6 +266,41 @@ def test_a_system_file_is_checked_against_its_own_keys(tmp_path: Path) -> None:
         load_settings([str(path)])
 
 
+def test_what_differs_at_a_scale_is_joined_key_by_key(tmp_path: Path) -> None:
+    path = tmp_path / "own.yaml"
+    path.write_text(
+        "options: {connector: c_abstractor, connector_options: {num_tokens: 4, depth: 1}}\n"
+        "encoder: {options: {depth: 2}}\n"
+        "scales: {small: {options: {connector_options: {num_tokens: 16}}, encoder: {weights: random}}}\n"
+    )
+    tiny = load_settings([str(path)]).systems["own"]
+    small = load_settings([str(path)], scale="small", data="scenes").systems["own"]
+    assert tiny.options["connector_options"] == {"num_tokens": 4, "depth": 1}
+    assert small.options == {"connector": "c_abstractor", "connector_options": {"num_tokens": 16, "depth": 1}}
+    assert (tiny.encoder, small.encoder) == ({"options": {"depth": 2}}, {"options": {"depth": 2}, "weights": "random"})
+    assert tiny.scales == small.scales == {}, "a saved comparison says what it was, whatever scale it is run at"
+
+
+@pytest.mark.parametrize(
+    ("scales", "message"),
+    [
+        ("{smal: {}}", r"unknown scale under 'scales' in .*own.yaml: 'smal'; did you mean 'small'\?"),
+        ("{small: {option: {}}}", r"unknown key 'scales.small.option' in .*own.yaml; did you mean"),
+        ("{small: {same_as: llava}}", "'scales.small.same_as' in .*own.yaml cannot differ from scale to scale"),
+    ],
+)
+def test_what_cannot_differ_at_a_scale(tmp_path: Path, scales: str, message: str) -> None:
+    path = tmp_path / "own.yaml"
+    path.write_text(f"scales: {scales}\n")
+    with pytest.raises(UserError, match=message):
+        load_settings([str(path)])
+
+
+def test_scales_stand_in_a_file_only() -> None:
+    with pytest.raises(UserError, match=r"'systems\.unified\.scales' stands in a system's file only"):
+        load_settings(["unified"], overrides=["systems.unified.scales.small.options.every=4"])
+
+
 def test_a_file_that_is_not_text_or_not_there(tmp_path: Path) -> None:
     binary = tmp_path / "x.yaml"
     binary.write_bytes(b"\xff\xfe\x00")
