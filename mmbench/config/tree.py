@@ -117,6 +117,8 @@ def _checked_section(tree: Any, kind: Any, path: str, where: str) -> dict[str, A
 def _checked_leaf(value: Any, kind: Any, path: str, where: str) -> Any:
     if path == "budget" and isinstance(value, int | float) and not isinstance(value, bool):
         parse_budget(str(value))  # A bare number: this error says which units there are.
+    if _is_free_form(kind):
+        value = _with_text_keys(value)
     if not _fits(value, kind):
         raise UserError(f"'{path}' in {where} is {value!r}; it must be {in_words(kind)}")
     return copy.deepcopy(value)
@@ -164,6 +166,13 @@ def _has_text_keys(value: Any) -> bool:
     if isinstance(value, dict):
         return all(isinstance(key, str) and _has_text_keys(item) for key, item in value.items())
     return not isinstance(value, list) or all(map(_has_text_keys, value))
+
+
+def _with_text_keys(value: Any) -> Any:
+    """Mappings whose keys are whole numbers, which text stands for as well: YAML reads ``{16: 4}`` so."""
+    if isinstance(value, dict):
+        return {str(key) if type(key) is int else key: _with_text_keys(item) for key, item in value.items()}
+    return [_with_text_keys(item) for item in value] if isinstance(value, list) else value
 
 
 def _item_of(kind: Any) -> Any:

@@ -11,6 +11,7 @@ from mmbench.config.errors import UserError
 from mmbench.config.load import load_data, load_settings, load_settings_file, save_settings, settings_difference
 from mmbench.config.presets import config_dir, preset_names
 from mmbench.config.settings import Settings
+from mmbench.nn.connectors import build_connector
 
 
 def test_each_source_overrides_the_ones_before_it(tmp_path: Path) -> None:
@@ -264,6 +265,13 @@ def test_a_system_file_is_checked_against_its_own_keys(tmp_path: Path) -> None:
     path.write_text("familly: unified\n")
     with pytest.raises(UserError, match=rf"unknown key 'familly' in {path}; did you mean 'family'\?"):
         load_settings([str(path)])
+
+
+def test_whole_numbers_are_keys_of_options(tmp_path: Path) -> None:
+    path = tmp_path / "own.yaml"
+    path.write_text("options: {connector: query, connector_options: {queries: {16: 4}, num_heads: 2}}\n")
+    options = load_settings([str(path)]).systems["own"].options["connector_options"]
+    assert build_connector("query", 8, 12, (4, 4), options).num_tokens((4, 4)) == 4
 
 
 def test_what_differs_at_a_scale_is_joined_key_by_key(tmp_path: Path) -> None:
