@@ -7,9 +7,11 @@ import torch
 from torch import Tensor
 
 from mmbench.config.errors import UserError
+from mmbench.data.batch import Batch
 from mmbench.families.trainee import Trainee
 from mmbench.nn.decoder import Decoder
 from mmbench.nn.encoders import ImageEncoder
+from mmbench.nn.row_draws import RowDraws
 
 Task = Literal["caption", "answer", "choose", "match", "retrieve", "rerank", "text"]
 """What is scored: captions; answers; the choice among given answers; whether a caption belongs to an image; retrieval
@@ -155,10 +157,17 @@ class Family(Trainee):
             idle = sum(p.numel() for p in decoder.parameters()) - decoder.num_active_parameters()
         return {"parameters_total": total, "parameters_active": total - idle}
 
-    def withheld(self, modality: str, num: int) -> Tensor | None:
-        """bool ``[num]``: from which training rows ``modality`` is withheld; None where it is from none."""
+    def withheld(self, modality: str, batch: Batch) -> Tensor | None:
+        """bool ``[B]``: from which training rows ``modality`` is withheld; None where it is from none.
+
+        Drawn by each row's text and one random number: call this before all that draws as many as there are rows, and
+        a step of 8 rows withholds what two of 4 do.
+        """
         share = self.modality_dropout.get(modality, 0.0)
-        return torch.rand(num, device=self.device) < share if self.training and share else None
+        if not (self.training and share):
+            return None
+        seed = int(torch.randint(2**62, ()))
+        return RowDraws(batch.token_ids, batch.segments > 0, seed).uniform(1)[:, 0] < share
 
     def _cannot(self, task: Task) -> UserError:
         can = ", ".join(sorted(self.tasks)) or "nothing"

@@ -76,7 +76,7 @@ class SeeingDecoder(Family):
 
     def loss(self, batch: Batch) -> Losses:
         """Next-token losses of captions and answers, and the contrastive loss between images and captions."""
-        withheld = self.withheld("image", len(batch.images))
+        withheld = self.withheld("image", batch)
         hidden = self.read(batch, self.see(batch.images, batch.sizes), withheld)
         losses = self.token_losses(hidden, batch)
         losses.sums |= self.balance_losses()

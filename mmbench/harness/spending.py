@@ -116,8 +116,9 @@ class SpendBudget(lightning.Callback):
         if shape not in self.flops_of_shape:
             self.flops_of_shape[shape] = count_step_flops(pl_module, batch)
         self.step_flops += self.flops_of_shape[shape]
-        # Anything random in a module is then a function of (seed, step), the same after a resume.
-        torch.manual_seed(hash((self.seed, self.meter.steps, batch_idx)) % 2**63)
+        # Anything random in a module is then a function of (seed, step), the same after a resume; and what is drawn by
+        # a row's text is the same whichever of the step's micro-batches the row falls to.
+        torch.manual_seed(hash((self.seed, self.meter.steps)) % 2**63)
         self.batch_began_s = self._now()
 
     def on_before_backward(

@@ -1,5 +1,7 @@
 """What families with a decoder share beyond the conformance tests: weighed texts, withheld images, adapters."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
@@ -14,7 +16,7 @@ from mmbench.data.prompts import CAPTION_PROMPT
 from mmbench.families.seeing_decoder import SeeingDecoder
 from mmbench.families.sight import Sight
 from mmbench.families.trunk import PlainRows
-from tests.families.tiny import Build, built
+from tests.families.tiny import Build, built, rows_of
 
 TEXTS = (" a large red circle", " two squares", " a small blue triangle left of it")
 
@@ -89,12 +91,35 @@ def test_withheld_images_are_not_learned_from(family: SeeingDecoder, batch: Batc
 
 
 def test_some_images_are_withheld(family: SeeingDecoder, batch: Batch) -> None:
+    texts = torch.randint(10, 300, (1000, 8), generator=torch.Generator().manual_seed(0))
+    many = replace(batch, token_ids=texts, segments=torch.ones_like(texts))
     family.modality_dropout = {"image": 0.5}
     family.train()
     torch.manual_seed(0)
-    drawn = [family.withheld("image", 1000) for _ in range(2)]
-    assert all(one is not None and 400 < int(one.sum()) < 600 for one in drawn)
-    assert family.withheld("text", 8) is None
+    first, second = (family.withheld("image", many) for _ in range(2))
+    assert first is not None and second is not None
+    assert 400 < int(first.sum()) < 600 and 400 < int((first & second).sum() + (~first & ~second).sum()) < 600
+    assert family.withheld("text", many) is None
+
+
+@pytest.mark.parametrize("name", ["unified", "coattn", "fusion"])
+def test_the_same_rows_are_withheld_in_micro_batches(build: Build, batch: Batch, name: str) -> None:
+    """One step of 8 rows is four of 2, and so two processes are one."""
+    family = build(name)
+    family.modality_dropout = dict.fromkeys(family.can_withhold, 0.5)
+    family.train()
+
+    def gradients(size: int) -> dict[str, Tensor]:
+        family.zero_grad()
+        for first in range(0, 8, size):
+            torch.manual_seed(3)  # as the harness does before each micro-batch of a step
+            family.training_step(rows_of(batch, slice(first, first + size)), 0)["loss"].backward()
+        return {key: p.grad.clone() for key, p in family.named_parameters() if p.grad is not None}
+
+    whole, parts = gradients(8), gradients(2)
+    assert whole.keys() == parts.keys()
+    for key, gradient in whole.items():
+        torch.testing.assert_close(parts[key], gradient, rtol=1e-3, atol=1e-5)
 
 
 def test_text_cannot_be_withheld_from_a_decoder(settings: Settings, datamodule: MultimodalDataModule) -> None:

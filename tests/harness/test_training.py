@@ -246,10 +246,12 @@ def test_seconds_are_met_within_one_step(datamodule: MultimodalDataModule, tmp_p
     assert meter.steps == len(seconds) - 1 > 1
 
 
-def test_micro_batches_change_nothing(datamodule: MultimodalDataModule, tmp_path: Path) -> None:
+@pytest.mark.parametrize("withheld", [0.0, 0.5])
+def test_micro_batches_change_nothing(datamodule: MultimodalDataModule, tmp_path: Path, withheld: float) -> None:
     trained = []
     for rows in (2, 8):
         family = without_dropout(new_family(datamodule))
+        family.modality_dropout = {"image": withheld}
         meter = run(family, datamodule, tmp_path / str(rows) / "seed0", Budget(3, "steps"), None, rows)
         assert meter.samples == 3 * 16
         trained.append(family.state_dict())
