@@ -244,7 +244,7 @@ FILES: list[tuple[str, str]] = [
     ("data: {sources: {format: scenes}}", "'data.sources' in {path}"),
     ("systems: {a: {familly: unified}}", "unknown key 'systems.a.familly' in {path}; did you mean 'systems.a.family'?"),
     ("systems: {a: {stages: [{shar: 1}]}}", "did you mean 'systems.a.stages.0.share'?"),
-    ("encoder: {options: {1: 2}}", "'encoder.options' in {path}"),
+    ("encoder: {options: {true: 2}}", "'encoder.options' in {path}"),
     ("budget: 2000", "write an amount and a unit"),
     ("\x00", "malformed YAML in {path}"),
 ]
