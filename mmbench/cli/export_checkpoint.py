@@ -42,7 +42,6 @@ def run(arguments: Namespace) -> int:
             export_checkpoint(Path(weights).parent, target, merged_state(family))
         else:
             tokenizer = opened.datamodule.tokenizer
-            export_as_llava(family, target, tokenizer.id_of(IMAGE))
-            tokenizer.save(target / "tokenizer.json")
+            export_as_llava(family, target, tokenizer.id_of(IMAGE), tokenizer)
     print(f"Written: {target}")
     return 0

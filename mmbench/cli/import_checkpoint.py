@@ -6,7 +6,6 @@ from typing import Any
 from jsonargparse import Namespace
 
 from mmbench.cli.parser import CommandParser
-from mmbench.config.errors import UserError
 
 
 def add_parser(commands: Any) -> None:
@@ -25,12 +24,12 @@ def run(arguments: Namespace) -> int:
     """Import, and say how to go on."""
     given: str = arguments.checkpoint
     target = Path(arguments.to or Path("imported") / Path(given).name).expanduser()
-    if target.exists():
-        raise UserError(f"'{target}' is there already: give another --to, or remove it")
 
     from mmbench.config.hub import checkpoint_folder
     from mmbench.interchange.importing import FILES, SCALE, SYSTEM, import_checkpoint
+    from mmbench.interchange.whole_folder import refuse_existing
 
+    refuse_existing(target)
     source = checkpoint_folder(given, FILES, "the checkpoint", arguments.offline)
     print(f"Reading {source} …", flush=True)
     foreign = import_checkpoint(source, target)

@@ -10,10 +10,13 @@ import torch
 from torch import Tensor
 
 from mmbench.config.errors import UserError
+from mmbench.data.tokenizer import TextTokenizer
 from mmbench.families.family import Family
 from mmbench.families.unified import Unified
-from mmbench.interchange.exporting import merged_state, refuse_existing
+from mmbench.interchange.exporting import merged_state
 from mmbench.interchange.preprocessing import IMAGE_PROCESSOR
+from mmbench.interchange.special_tokens import TOKENIZER
+from mmbench.interchange.whole_folder import refuse_existing, whole_folder
 from mmbench.nn.checkpoint_files import write_checkpoint
 from mmbench.nn.connectors.linear import LinearConnector
 from mmbench.nn.connectors.mlp import MLPConnector
@@ -25,15 +28,18 @@ from mmbench.nn.timm_encoder import TimmEncoder
 _TOWER = "vision_tower.vision_model."
 
 
-def export_as_llava(family: Family, target: Path, image_token: int | None) -> None:
+def export_as_llava(
+    family: Family, target: Path, image_token: int | None, tokenizer: TextTokenizer | None = None
+) -> None:
     """Write a folder that transformers reads as ``llava``; a connector of one layer gets the identity as its second.
 
-    What retrieval by embedding needs has no place there, and is left out.
+    It is written whole or not at all. What retrieval by embedding needs has no place there, and is left out.
 
     Args:
         family: LLaVA's parts: layers of a CLIP tower, a connector of one or two layers, a Llama.
         target: the folder to be written.
         image_token: id of the tokenizer's token for the image; None: it has none.
+        tokenizer: goes along where it is given.
 
     Raises:
         UserError: the system is none that ``llava`` can say, or ``target`` is there already.
@@ -66,9 +72,12 @@ def export_as_llava(family: Family, target: Path, image_token: int | None) -> No
         "vision_feature_select_strategy": "default",
         **projector,
     }
-    write_checkpoint(target, content, tensors)
     pixels = json.dumps(_pixels(family.encoder, tower["image_size"]), indent=2)
-    (target / IMAGE_PROCESSOR).write_text(pixels + "\n", encoding="utf-8")
+    with whole_folder(target) as folder:
+        write_checkpoint(folder, content, tensors)
+        (folder / IMAGE_PROCESSOR).write_text(pixels + "\n", encoding="utf-8")
+        if tokenizer is not None:
+            tokenizer.save(folder / TOKENIZER)
 
 
 def _not_llava(why: str) -> UserError:

@@ -13,6 +13,7 @@ from mmbench.config.errors import UserError
 from mmbench.families.family import Family
 from mmbench.interchange.importing import KEPT, WEIGHTS, read_folder
 from mmbench.interchange.tensors import move_out
+from mmbench.interchange.whole_folder import refuse_existing, whole_folder
 from mmbench.nn.checkpoint_files import CONFIG, read_config_file, write_checkpoint
 from mmbench.nn.lora import Adapters, merge_lora
 
@@ -20,7 +21,7 @@ _OURS = (".yaml", ".safetensors", "decoder.json")
 
 
 def export_checkpoint(imported: Path, target: Path, state: Mapping[str, Tensor] | None = None) -> None:
-    """Write a folder that transformers reads, in the precision that the weights have.
+    """Write a folder that transformers reads, in the precision that the weights have; whole or not at all.
 
     Args:
         imported: the folder that an import wrote; its configuration, tokenizer and unread tensors go along.
@@ -41,20 +42,11 @@ def export_checkpoint(imported: Path, target: Path, state: Mapping[str, Tensor] 
     content = read_config_file(imported)
     if state is not None:
         content = _of_precision(content, tensors.values())
-    write_checkpoint(target, content, tensors)
-    for path in imported.iterdir():
-        if path.is_file() and path.name != CONFIG and not path.name.endswith(_OURS):
-            shutil.copyfile(path, target / path.name)
-
-
-def refuse_existing(target: Path) -> None:
-    """Never write into what is there.
-
-    Raises:
-        UserError: ``target`` is there already.
-    """
-    if target.exists():
-        raise UserError(f"'{target}' is there already: give another folder, or remove it")
+    with whole_folder(target) as folder:
+        write_checkpoint(folder, content, tensors)
+        for path in imported.iterdir():
+            if path.is_file() and path.name != CONFIG and not path.name.endswith(_OURS):
+                shutil.copyfile(path, folder / path.name)
 
 
 def merged_state(family: Family) -> dict[str, Tensor]:

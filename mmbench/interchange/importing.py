@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from mmbench.interchange.foreign import Foreign, build_foreign, read_foreign
 from mmbench.interchange.preprocessing import check_normalisation
 from mmbench.interchange.special_tokens import TOKENIZER, special_tokens
 from mmbench.interchange.tensors import move_in
+from mmbench.interchange.whole_folder import refuse_existing, whole_folder
 from mmbench.nn.checkpoint_files import CONFIG, read_config_file, read_tensors
 from mmbench.nn.decoder_file import write_decoder_config
 from mmbench.nn.image_encoder import ImageEncoder
@@ -44,8 +44,7 @@ def import_checkpoint(source: Path, target: Path) -> Foreign:
     Raises:
         UserError: the checkpoint cannot be read or is of no kind that is known, or ``target`` is there already.
     """
-    if target.exists():
-        raise UserError(f"'{target}' is there already: give another --to, or remove it")
+    refuse_existing(target)
     foreign = read_folder(source)
     _check_tokenizer(source, foreign)
     family = build_foreign(foreign)
@@ -53,10 +52,7 @@ def import_checkpoint(source: Path, target: Path) -> Foreign:
     if isinstance(encoder, ImageEncoder):
         check_normalisation(source, encoder)
     moved = move_in(read_tensors(source), foreign, family)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as made:
-        folder = Path(made) / "imported"
-        folder.mkdir()
+    with whole_folder(target) as folder:
         save_file({name: tensor.contiguous() for name, tensor in moved.state.items()}, folder / WEIGHTS)
         save_file({name: tensor.contiguous() for name, tensor in moved.kept.items()}, folder / KEPT)
         write_decoder_config(foreign.decoder, folder / DECODER)
@@ -65,7 +61,6 @@ def import_checkpoint(source: Path, target: Path) -> Foreign:
                 shutil.copyfile(source / name, folder / name)
         (folder / SYSTEM).write_text(_system_yaml(foreign), encoding="utf-8")
         (folder / SCALE).write_text(_scale_yaml(foreign, folder, target), encoding="utf-8")
-        folder.rename(target)
     return foreign
 
 
