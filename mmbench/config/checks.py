@@ -134,6 +134,10 @@ def _check_stages(settings: Settings, name: str) -> None:
             raise UserError(f"'systems.{name}.stages.{index}.share' is {stage.share:g}; it must be above 0")
         if not stage.train:
             raise UserError(f"'systems.{name}.stages.{index}.train' is empty; name the parts that train, or 'all'")
+        for part, factor in stage.learning_rate_factor.items():
+            if factor < 0:
+                key = f"systems.{name}.stages.{index}.learning_rate_factor.{part}"
+                raise UserError(f"'{key}' is {factor:g}; it must be at least 0")
     total = math.fsum(stage.share for stage in stages)
     if abs(total - 1) > 1e-6:
         raise UserError(f"the stages of system '{name}' have shares that add up to {total:g}; they must add up to 1")

@@ -61,9 +61,10 @@ class LanguageModelSettings:
     """Whether the vocabulary projection is the embedding's transpose."""
     experts: ExpertSettings = field(default_factory=ExpertSettings)
     """Mixture-of-experts feed-forwards in the place of the dense ones."""
-    mrope_sections: list[int] | None = None
+    mrope_sections: list[int] | Literal["auto"] | None = None
     """How many of a head's rotary frequencies turn with time, with height and with width (M-RoPE, arXiv 2409.12191);
-    they add up to half the width of a head. Text is read as without them."""
+    they add up to half the width of a head. ``auto``: a quarter and three eighths twice, as there. Text is read as
+    without them."""
 
 
 @dataclass
@@ -84,7 +85,8 @@ class StageSettings:
     share: float = 1.0
     """The share of the binding budget; the shares of a system's stages add up to 1."""
     train: list[str] = field(default_factory=lambda: ["all"])
-    """The parts that train, by the names the family gives them; ``all`` means every part."""
+    """The parts that train, by the names the family gives them; ``all`` means every part, but not the
+    language model where it has adapters."""
     learning_rate_factor: dict[str, float] = field(default_factory=dict)
     """Factor on the learning rate, part by part; 1 where not given."""
 

@@ -55,6 +55,25 @@ def check_system(settings: Settings, name: str) -> None:
             raise UserError(f"'systems.{name}.modality_dropout.{modality}' is {share:g}; it must be from 0 to below 1")
     if system.lora.rank < 0:
         raise UserError(f"'systems.{name}.lora.rank' is {system.lora.rank}; it must be at least 0 (0: no adapters)")
+    if system.lora.rank:
+        _check_adapters(name, system)
+
+
+def _check_adapters(name: str, system: SystemSettings) -> None:
+    """See that adapters are somewhere, that they train, and that what they adapt does not."""
+    if not system.lora.targets:
+        raise UserError(f"'systems.{name}.lora.targets' is empty; give attention, feed_forward or both")
+    trains = {part for stage in system.stages for part in stage.train}
+    if not trains & {"lora", "all"}:
+        raise UserError(
+            f"system '{name}' has adapters (lora.rank {system.lora.rank}), but no stage trains them: name 'lora' among "
+            "what a stage trains, or set lora.rank to 0"
+        )
+    if "language_model" in trains:
+        raise UserError(
+            f"system '{name}' has adapters (lora.rank {system.lora.rank}), which train in the place of the language "
+            "model, but a stage trains 'language_model': leave it out, or set lora.rank to 0"
+        )
 
 
 def _checked(tree: dict[str, object], kind: type, part: str) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,8 @@ from mmbench.families.trunk import Rows
 
 class Blind(SeeingDecoder):
     """The decoder alone."""
+
+    objectives: ClassVar[tuple[str, ...]] = ("caption", "answer")
 
     @dataclass
     class Config:

@@ -59,6 +59,8 @@ class Family(Trainee):
     """What the family can do."""
     can_withhold: ClassVar[frozenset[str]] = frozenset()
     """The modalities that dropout can withhold from it in training."""
+    objectives: ClassVar[tuple[str, ...]] = ()
+    """What it can learn by; one of them at least must have a weight where it trains. Empty: not told."""
     matched_width: ClassVar[str] = ""
     """The option that says how wide what the family adds is, an ``int | None`` of ``Config``; moved where parameters
     are matched. Empty: nothing can be moved."""

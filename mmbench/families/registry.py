@@ -42,8 +42,8 @@ def build_family(system: SystemSettings, shared: SharedParts, objective_weights:
     """The family of ``system`` with its own settings, on the shared parts.
 
     Raises:
-        UserError: an option the family does not have, or a stage that trains or gives a learning rate to a part it
-            does not have.
+        UserError: an option the family does not have, a stage that trains or gives a learning rate to a part it does
+            not have, or stages in which nothing would be learned since all its objectives have weight 0.
     """
     found = family_class(system.family)
     config = built(checked(system.options, found.Config, "", f"the options of family '{system.family}'"), found.Config)
@@ -59,6 +59,11 @@ def build_family(system: SystemSettings, shared: SharedParts, objective_weights:
         if not isinstance(family, SeeingDecoder):
             raise UserError(f"family '{system.family}' generates nothing by a language model: leave 'lora' out")
         family.adapt(system.lora)
+    if system.stages and found.objectives and not any(objective_weights.get(one, 1.0) for one in found.objectives):
+        raise UserError(
+            f"family '{system.family}' learns by {', '.join(found.objectives)}, and each has weight 0: give one a "
+            "weight above 0, by training.objectives or in the system's file, or leave the system out"
+        )
     for stage in system.stages:
         for part in stage.train:
             if part != "all" and part not in family.parts():

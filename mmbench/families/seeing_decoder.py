@@ -31,6 +31,7 @@ class SeeingDecoder(Family):
 
     tasks: ClassVar[frozenset[Task]] = frozenset(("caption", "answer", "choose", "match", "retrieve", "rerank", "text"))
     can_withhold: ClassVar[frozenset[str]] = frozenset(("image",))
+    objectives: ClassVar[tuple[str, ...]] = ("caption", "answer", "contrastive")
 
     def __init__(self, shared: SharedParts, objective_weights: Mapping[str, float], embed_dim: int = 128) -> None:
         super().__init__(shared, objective_weights)
@@ -63,6 +64,11 @@ class SeeingDecoder(Family):
         """The parts every such family has; subclasses add their own."""
         lora = {} if self.lora is None else {"lora": self.lora}
         return {"encoder": self.encoder, "language_model": self.decoder, "heads": self.heads, **lora}
+
+    def trained_by(self, names: list[str]) -> list[str]:
+        """Where the language model has adapters, ``all`` means them in its place."""
+        trained = super().trained_by(names)
+        return [name for name in trained if self.lora is None or name != "language_model" or name in names]
 
     def adapt(self, lora: LoraSettings) -> None:
         """Give the language model low-rank adapters, which are a part of their own.

@@ -93,10 +93,14 @@ class Trainee(lightning.LightningModule):
         parts = {f"{name}_loss": mean.detach() for name, mean in losses.means(batch.totals).items()}
         return {"loss": self.total(losses, batch.totals) * self.micro_batches_per_step, **parts}
 
+    def trained_by(self, names: list[str]) -> list[str]:
+        """The parts that a stage trains which names these."""
+        return [name for name in self.parts() if name in names or "all" in names]
+
     def freeze_all_but(self, names: list[str]) -> tuple[list[str], list[str]]:
         """Let only the named parts train (``all``: every one). Returns the (trained, frozen) parts' names."""
         parts = self.part_parameters()
-        trained = list(parts) if "all" in names else [name for name in parts if name in names]
+        trained = self.trained_by(names)
         for name, parameters in parts.items():
             for parameter in parameters:
                 parameter.requires_grad_(name in trained)

@@ -42,7 +42,8 @@ def measure_starting_text(opened: OpenedRun) -> None:
         files = {split: _file(opened, split, name) for split in evaluated_splits(opened.datamodule)}
         if all(file.exists() for file in files.values()):
             continue
-        family = build(opened, system_settings(opened.settings, name)).to(device_of(opened.settings.trainer))
+        untrained = replace(system_settings(opened.settings, name), stages=[])
+        family = build(opened, untrained).to(device_of(opened.settings.trainer))
         for split, file in files.items():
             table = ScoreTable()
             losses = text_losses(family, opened.datamodule.split(split), opened.datamodule.tokenizer, opened.settings)

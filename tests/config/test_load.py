@@ -156,6 +156,7 @@ def test_data_of_a_yaml_file_and_of_a_folder(tmp_path: Path) -> None:
     assert load_data(str(file)) == data
 
 
+LORA = "systems.unified={family: unified, lora: {rank: 2}, stages: [{train: [lora]}]}"
 MISTAKES: list[tuple[dict[str, object], str]] = [
     ({"systems": []}, "no system is named"),
     ({"systems": ["unifed"]}, "unknown system 'unifed'; did you mean 'unified'?"),
@@ -219,6 +220,17 @@ MISTAKES: list[tuple[dict[str, object], str]] = [
     ({"overrides": ["systems.unified.stages=[{share: 0.5}, {share: 0.4}]"]}, "add up to 0.9; they must add up to 1"),
     ({"overrides": ["systems.unified.stages=[{share: 2}, {share: -1}]"]}, "it must be above 0"),
     ({"overrides": ["systems.unified.stages=[{train: []}]"]}, "is empty"),
+    (
+        {"overrides": ["systems.unified.stages=[{learning_rate_factor: {encoder: -0.5}}]"]},
+        r"'systems\.unified\.stages\.0\.learning_rate_factor\.encoder' is -0\.5; it must be at least 0",
+    ),
+    ({"overrides": ["systems.unified.lora.rank=-1"]}, r"'systems\.unified\.lora\.rank' is -1"),
+    ({"overrides": [LORA, "systems.unified.lora.targets=[]"]}, r"'systems\.unified\.lora\.targets' is empty"),
+    ({"overrides": [LORA, "systems.unified.stages=[{train: [connector]}]"]}, "no stage trains them: name 'lora'"),
+    (
+        {"overrides": [LORA, "systems.unified.stages=[{train: [all, language_model]}]"]},
+        "a stage trains 'language_model': leave it out",
+    ),
     ({"overrides": ["data.sources=[]"]}, "at least one source"),
     ({"overrides": ["data.sources=[{format: jsonl}]"]}, "needs a path"),
     ({"overrides": ["data.sources=[{format: imagenet}]"]}, "one of scenes, jsonl"),

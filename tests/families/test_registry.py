@@ -1,13 +1,18 @@
 """Families by name and by import path, and every mistake in naming one, an option or a part."""
 
+from dataclasses import replace
+
 import pytest
 
 from mmbench.config.errors import UserError
-from mmbench.config.model import StageSettings
+from mmbench.config.model import StageSettings, SystemSettings
+from mmbench.config.settings import Settings
+from mmbench.config.system import objective_weights
+from mmbench.data.datamodule import MultimodalDataModule
 from mmbench.families.family import Family
-from mmbench.families.registry import FAMILIES, family_class
+from mmbench.families.registry import FAMILIES, build_family, family_class
 from mmbench.families.unified import Unified
-from tests.families.tiny import Build
+from tests.families.tiny import Build, shared_parts
 
 
 class Shifted(Unified):
@@ -68,6 +73,19 @@ def test_stage_with_an_unknown_part(build: Build) -> None:
     with pytest.raises(UserError, match="'learning_rate_factor' of family 'unified': 'decoder'"):
         build("unified", stages=[StageSettings(learning_rate_factor={"decoder": 0.1})])
     build("unified", stages=[StageSettings(train=["all"], learning_rate_factor={"connector": 0.1})])
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_family_without_an_objective_is_refused_where_it_would_train(
+    settings: Settings, datamodule: MultimodalDataModule, name: str
+) -> None:
+    objectives = family_class(name).objectives
+    system = SystemSettings(family=name, objectives=dict.fromkeys(objectives, 0.0))
+    weights = objective_weights(settings, system)
+    with pytest.raises(UserError, match=f"family '{name}' learns by .*{objectives[-1]}, and each has weight 0"):
+        build_family(system, shared_parts(settings, datamodule), weights)
+    assert build_family(replace(system, stages=[]), shared_parts(settings, datamodule), weights)
+    assert build_family(system, shared_parts(settings, datamodule), weights | {objectives[-1]: 0.1})
 
 
 @pytest.mark.parametrize(

@@ -146,6 +146,14 @@ def test_adapters_train_in_the_place_of_the_language_model(
     assert all(name in moved for name, _ in family.named_parameters() if name.startswith("lora."))
 
 
+def test_all_means_the_adapters_in_the_place_of_the_language_model(
+    settings: Settings, datamodule: MultimodalDataModule
+) -> None:
+    family = built(SystemSettings(family="unified", lora=LoraSettings(rank=2)), settings, datamodule)
+    assert family.freeze_all_but(["all"]) == (["encoder", "heads", "lora", "connector"], ["language_model"])
+    assert not any(parameter.requires_grad for parameter in family.decoder.parameters())
+
+
 def test_adapters_need_a_decoder_that_generates(settings: Settings, datamodule: MultimodalDataModule) -> None:
     with pytest.raises(UserError, match=r"leave 'lora' out"):
         built(SystemSettings(family="dual", lora=LoraSettings(rank=2)), settings, datamodule)
