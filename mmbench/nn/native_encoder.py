@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from mmbench.config.errors import UserError
 from mmbench.nn.attention import additive_mask, compute_dtype
+from mmbench.nn.config_checks import check_whole
 from mmbench.nn.feed_forward import Activation
 from mmbench.nn.image_encoder import CLIP_MEAN, CLIP_STD, ImageEncoder, kept
 from mmbench.nn.norms import Norm, build_norm
@@ -84,6 +85,14 @@ class NativeEncoder(ImageEncoder):
         """Standard deviation of each channel."""
 
         def __post_init__(self) -> None:
+            sizes = ("dim", "depth", "num_heads", "patch_size", "feed_forward_width", "temporal_patch")
+            check_whole(self, "the encoder", 1, *sizes)
+            check_whole(self, "the encoder", 0, "position_buckets")
+            if not len(self.mean) == len(self.std) == 3 or min(self.std) <= 0:
+                raise UserError(
+                    f"encoder options mean {self.mean} and std {self.std} have to be three numbers each, for red, "
+                    "green and blue, those of std above 0"
+                )
             if self.dim % self.num_heads or self.dim // self.num_heads % 4:
                 raise UserError(
                     f"encoder options dim {self.dim} and num_heads {self.num_heads} do not fit: dim has to be a "

@@ -1,14 +1,18 @@
 """The image encoders of mmbench itself, by name."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 from safetensors.torch import load_file
 
 from mmbench.config.errors import UserError, unknown_name
 from mmbench.config.model import EncoderSettings
-from mmbench.nn.image_encoder import NOT_LOADED, ImageEncoder, local_file, no_weights, not_built
+from mmbench.config.tree import built, checked
+from mmbench.nn.image_encoder import NOT_LOADED, ImageEncoder, local_file, no_weights
 from mmbench.nn.native_encoder import NativeEncoder
 from mmbench.nn.tiled_encoder import TiledEncoder
+
+Config = TypeVar("Config", NativeEncoder.Config, TiledEncoder.Config)
 
 NATIVE: dict[str, dict[str, Any]] = {
     "pixtral": {},
@@ -48,17 +52,19 @@ def build_native(settings: EncoderSettings, image_size: int) -> ImageEncoder:
     """
     if settings.name != "mllama" and settings.name not in NATIVE:
         raise unknown_name("native encoder", settings.name, [*NATIVE, "mllama"])
-    try:
-        encoder: ImageEncoder
-        if settings.name == "mllama":
-            encoder = TiledEncoder(TiledEncoder.Config(**{"tile_size": image_size, **settings.options}))
-        else:
-            encoder = NativeEncoder(NativeEncoder.Config(**{**NATIVE[settings.name], **settings.options}))
-    except TypeError as error:
-        raise not_built(settings, error) from error
+    encoder: ImageEncoder
+    if settings.name == "mllama":
+        encoder = TiledEncoder(_config({"tile_size": image_size}, settings, TiledEncoder.Config))
+    else:
+        encoder = NativeEncoder(_config(NATIVE[settings.name], settings, NativeEncoder.Config))
     if settings.weights not in NOT_LOADED:
         _load(encoder, settings)
     return encoder
+
+
+def _config(usual: Mapping[str, Any], settings: EncoderSettings, kind: type[Config]) -> Config:
+    where = f"the options of encoder '{settings.name}'"
+    return built(dict(usual) | checked(settings.options, kind, "", where), kind)
 
 
 def _load(encoder: ImageEncoder, settings: EncoderSettings) -> None:

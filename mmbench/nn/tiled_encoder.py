@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from mmbench.config.errors import UserError
 from mmbench.nn.attention import additive_mask, compute_dtype
+from mmbench.nn.config_checks import check_whole
 from mmbench.nn.feed_forward import Activation
 from mmbench.nn.image_encoder import CLIP_MEAN, CLIP_STD, ImageEncoder
 from mmbench.nn.vision_block import VisionBlock, initialise
@@ -56,6 +57,11 @@ class TiledEncoder(ImageEncoder):
         """Added to the variance in the norms of the blocks."""
 
         def __post_init__(self) -> None:
+            sizes = ("dim", "depth", "num_heads", "feed_forward_width", "patch_size", "tile_size", "max_num_tiles")
+            check_whole(self, "the encoder", 1, *sizes)
+            check_whole(self, "the encoder", 0, "num_global_layers")
+            if not all(len(grid) == 2 and min(grid) >= 1 for grid in self.grids):
+                raise UserError(f"encoder option grids is {self.grids}; each must be two numbers of at least 1")
             counts = range(1, self.max_num_tiles + 1)
             self.grids = self.grids or [[r, c] for r in counts for c in counts if r * c <= self.max_num_tiles]
             if self.dim % self.num_heads:
