@@ -7,7 +7,8 @@ texts; with a mask that hides nothing it is a text encoder.
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -17,11 +18,12 @@ from mmbench.config.errors import UserError
 from mmbench.config.model import ExpertSettings, LanguageModelSettings
 from mmbench.nn.attention import additive_mask, compute_dtype
 from mmbench.nn.cache import KeyValueCache
-from mmbench.nn.feed_forward import Activation, FeedForward
+from mmbench.nn.config_checks import check_choice, check_whole
+from mmbench.nn.feed_forward import ACTIVATIONS, Activation, FeedForward
 from mmbench.nn.masks import attends_to_itself, causal_mask, windowed_mask
 from mmbench.nn.mixture_of_experts import MixtureOfExperts, balance_loss, router_z_loss
 from mmbench.nn.norms import Norm, build_norm
-from mmbench.nn.rotary import RopeScaling, Rotation, rotary_tables
+from mmbench.nn.rotary import RopeScaling, Rotation, mrope_sections, rotary_tables
 from mmbench.nn.self_attention import SelfAttention
 
 
@@ -88,6 +90,14 @@ class Decoder(nn.Module):
         """A mixture of experts in the place of each feed-forward; ``num_experts`` 0: none."""
 
         def __post_init__(self) -> None:
+            sizes = ("width", "depth", "num_heads", "num_kv_heads", "feed_forward_width", "head_dim", "sliding_window")
+            check_whole(self, "the language model", 1, *sizes)
+            check_whole(self, "the language model", 0, "vocab_size", "max_positions", "extra_embeddings")
+            check_choice(self, "the language model", ACTIVATIONS, "activation")
+            for name in ("norm", "qk_norm"):
+                check_choice(self, "the language model", get_args(Norm), name)
+            if not 0 <= self.rotary_share <= 1:
+                raise UserError(f"the language model's rotary_share is {self.rotary_share}; it must be from 0 to 1")
             if self.num_heads % self.num_kv_heads:
                 raise UserError(
                     f"num_heads {self.num_heads} must be a multiple of num_kv_heads {self.num_kv_heads}: change either"
@@ -104,10 +114,11 @@ class Decoder(nn.Module):
                     "number: change the width of a head or rotary_share"
                 )
             sections = self.mrope_sections
-            if sections is not None and (len(sections) != 3 or sum(sections) != self.rotary_dim // 2):
+            fit = sections is None or (len(sections) == 3 and min(sections) >= 0)
+            if not fit or (sections is not None and sum(sections) != self.rotary_dim // 2):
                 raise UserError(
                     f"mrope_sections are {sections}; they must be three numbers that add up to {self.rotary_dim // 2}, "
-                    "half the dimensions of a head that turn"
+                    "half the dimensions of a head that turn, none below 0: give them so, or 'auto'"
                 )
             if self.extra_embeddings and self.tie_embeddings:
                 raise UserError(
@@ -129,7 +140,7 @@ class Decoder(nn.Module):
         @classmethod
         def from_settings(cls, settings: LanguageModelSettings, vocab_size: int) -> "Decoder.Config":
             """The sizes in a comparison's settings, with the tokenizer's vocabulary."""
-            return cls(
+            config = cls(
                 vocab_size=vocab_size,
                 width=settings.width,
                 depth=settings.depth,
@@ -139,9 +150,19 @@ class Decoder(nn.Module):
                 rope_theta=settings.rope_theta,
                 norm_eps=settings.norm_eps,
                 tie_embeddings=settings.tie_embeddings,
-                mrope_sections=settings.mrope_sections,
                 experts=settings.experts,
             )
+            return config.with_mrope(settings.mrope_sections)
+
+        def with_mrope(self, sections: list[int] | Literal["auto"] | None) -> "Decoder.Config":
+            """The same decoder with sections of M-RoPE; with None it is as it was.
+
+            Raises:
+                UserError: they do not fit a head.
+            """
+            if sections is None:
+                return self
+            return replace(self, mrope_sections=mrope_sections(self.rotary_dim) if sections == "auto" else sections)
 
     def __init__(self, config: Config) -> None:
         super().__init__()

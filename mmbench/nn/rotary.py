@@ -80,6 +80,16 @@ def rotary_tables(
     return angles.cos().to(dtype), angles.sin().to(dtype)
 
 
+def mrope_sections(rotary_dim: int) -> list[int]:
+    """How many of a head's frequencies turn with time, height and width: a quarter, and half of the rest each.
+
+    Those of Qwen2-VL (arXiv 2409.12191) for heads of 128, and the same shares for others.
+    """
+    num = rotary_dim // 2
+    time, height = num // 4, (num - num // 4) // 2
+    return [time, height, num - time - height]
+
+
 def rotary_frequencies(
     rotary_dim: int, theta: float, scaling: RopeScaling | None = None, device: torch.device | None = None
 ) -> Tensor:

@@ -244,6 +244,12 @@ def test_tied_head_is_the_embedding() -> None:
     assert not any("head" in name for name, _ in decoder.named_parameters())
 
 
+@pytest.mark.parametrize(("head_dim", "sections"), [(32, [4, 6, 6]), (64, [8, 12, 12]), (128, [16, 24, 24])])
+def test_sections_by_the_width_of_a_head(head_dim: int, sections: list[int]) -> None:
+    settings = LanguageModelSettings(width=2 * head_dim, num_heads=2, num_kv_heads=1, mrope_sections="auto")
+    assert Decoder.Config.from_settings(settings, 50).mrope_sections == sections
+
+
 @pytest.mark.parametrize(
     ("sizes", "message"),
     [
@@ -253,7 +259,16 @@ def test_tied_head_is_the_embedding() -> None:
         ({"rotary_share": 0.1}, "of a head's 32 dimensions 3 turn"),
         ({"mrope_sections": [4, 4, 4]}, "add up to 16"),
         ({"mrope_sections": [8, 8]}, "three numbers"),
+        ({"mrope_sections": [-4, 10, 10]}, "none below 0"),
         ({"mrope_sections": [4, 6, 6], "sliding_window": 8}, "drop one"),
+        ({"num_heads": 0}, "num_heads is 0; it must be a whole number of at least 1"),
+        ({"num_kv_heads": 0}, "num_kv_heads is 0"),
+        ({"depth": 0}, "depth is 0"),
+        ({"depth": "2"}, "depth is '2'; it must be a whole number"),
+        ({"rotary_share": 1.5}, "rotary_share is 1.5; it must be from 0 to 1"),
+        ({"activation": "swish"}, "unknown activation of the language model 'swish'.*silu"),
+        ({"norm": "batch"}, "unknown norm of the language model 'batch'.*layer, rms"),
+        ({"qk_norm": "batch"}, "unknown qk_norm of the language model"),
         ({"extra_embeddings": 1}, "every entry is predicted"),
         ({"experts": ExpertSettings(num_experts=2), "gated": False}, "experts are gated"),
     ],
