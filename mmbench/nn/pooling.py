@@ -31,19 +31,26 @@ class Pool(nn.Module):
             self.attention = AttentionPool(dim, num_heads, feed_forward_width or 4 * dim)
 
     def forward(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
-        """``[B, N, D]`` to ``[B, D]``; ``mask`` (bool ``[B, N]``) is False where a token is padding.
-
-        Where all tokens are, their maximum and their mean are 0.
-        """
+        """``[B, N, D]`` to ``[B, D]``; ``mask`` (bool ``[B, N]``) is False where a token is padding."""
         if self.kind == "attention":
             pooled: Tensor = self.attention(tokens, mask)
             return pooled
-        if mask is None:
-            return tokens.amax(dim=1) if self.kind == "max" else tokens.mean(dim=1)
-        if self.kind == "max":
-            highest = tokens.masked_fill(~mask[..., None], torch.finfo(tokens.dtype).min).amax(dim=1)
-            return torch.where(mask.any(dim=1, keepdim=True), highest, 0.0)
-        return (tokens * mask[..., None]).sum(dim=1) / mask.sum(dim=1, keepdim=True).clamp(min=1)
+        return max_over(tokens, mask) if self.kind == "max" else mean_over(tokens, mask)
+
+
+def mean_over(tokens: Tensor, mask: Tensor | None = None) -> Tensor:
+    """``[B, D]`` mean of the tokens ``[B, N, D]`` that ``mask`` (bool ``[B, N]``) leaves; 0 where it leaves none."""
+    if mask is None:
+        return tokens.mean(dim=1)
+    return (tokens * mask[..., None]).sum(dim=1) / mask.sum(dim=1, keepdim=True).clamp(min=1)
+
+
+def max_over(tokens: Tensor, mask: Tensor | None = None) -> Tensor:
+    """``[B, D]`` maximum, dimension by dimension, of the tokens that are left, as in `mean_over`."""
+    if mask is None:
+        return tokens.amax(dim=1)
+    highest = tokens.masked_fill(~mask[..., None], torch.finfo(tokens.dtype).min).amax(dim=1)
+    return torch.where(mask.any(dim=1, keepdim=True), highest, 0.0)
 
 
 class AttentionPool(nn.Module):

@@ -1,12 +1,12 @@
 """A picture that does not fill its canvas is read whole, and what lies beside it by none."""
 
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from mmbench.families.dual import Dual, Embedded
+from mmbench.families.dual import Dual
 from mmbench.nn.tiles import squashed
 from tests.families.tiny import Build
 from tests.families.vision.pictures import SIZES, pictures
@@ -63,6 +63,6 @@ def test_a_picture_is_stretched_to_the_canvas(family: Any) -> None:
         assert torch.equal(unsaid, filled)
     torch.testing.assert_close(family.image_features(images, SIZES), family.encoder(stretched).mean(dim=1))
     if isinstance(family, Dual):
-        seen = cast(Embedded, family.see(images, SIZES)).vectors
+        seen = family.see(images, SIZES).vectors
         assert torch.equal(seen, family.embed_images(images, SIZES))
         assert not torch.allclose(seen, family.embed_images(images))

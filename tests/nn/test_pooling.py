@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mmbench.config.errors import UserError
-from mmbench.nn.pooling import AttentionPool, Pool, Pooling
+from mmbench.nn.pooling import AttentionPool, Pool, Pooling, max_over, mean_over
 
 
 @pytest.mark.parametrize("kind", ["max", "mean", "attention"])
@@ -18,11 +18,11 @@ def test_padding_changes_nothing(kind: Pooling) -> None:
     torch.testing.assert_close(pool(tokens.masked_fill(~mask[..., None], 7.0), mask), alone)
 
 
-@pytest.mark.parametrize("kind", ["max", "mean"])
-def test_nothing_real_is_zero(kind: Pooling) -> None:
-    pooled = Pool(kind, 4)(torch.randn(2, 3, 4), torch.tensor([[False] * 3, [True] * 3]))
-    assert torch.equal(pooled[0], torch.zeros(4))
-    assert bool(pooled[1].any())
+def test_mean_and_maximum_leave_padding_out_and_give_0_of_nothing() -> None:
+    tokens = torch.tensor([[[1.0, -4.0], [3.0, -2.0], [9.0, 9.0]], [[5.0, 5.0]] * 3])
+    mask = torch.tensor([[True, True, False], [False, False, False]])
+    assert mean_over(tokens, mask).tolist() == [[2.0, -3.0], [0.0, 0.0]]
+    assert max_over(tokens, mask).tolist() == [[3.0, -2.0], [0.0, 0.0]]
 
 
 def test_attention_is_torchs_own() -> None:

@@ -16,15 +16,14 @@ from mmbench.data.batch import IGNORED, Batch, Role
 from mmbench.families.coattn.heads import CoAttentionHeads
 from mmbench.families.coattn.objectives import masked_image_loss, masked_text_loss, matching_loss
 from mmbench.families.coattn.rivals import draw_rivals
-from mmbench.families.coattn.streams import CoAttentionStreams, ImageTokens, Met
-from mmbench.families.family import Family, SharedParts, Task
+from mmbench.families.coattn.streams import CoAttentionStreams, Met
+from mmbench.families.family import SharedParts, Task
+from mmbench.families.frequent_answers import AnswerChooser, ImageTokens
 from mmbench.families.pairs import pair_texts
 from mmbench.families.segments import Texts, segments_of
 from mmbench.families.trainee import Losses
-from mmbench.families.vision.look import LookOptions, look, mean_tokens
-from mmbench.families.vision.views import square_views
 from mmbench.nn.co_attention import CoAttentionBlock, Directions
-from mmbench.nn.pooling import Pool
+from mmbench.nn.pooling import max_over
 from mmbench.nn.row_draws import RowDraws
 from mmbench.nn.text_tower import Framed, Reading, at_last, frame, read
 
@@ -32,7 +31,7 @@ OBJECTIVES = ("contrastive", "match", "masked_text", "masked_image", "classify")
 """What the family can learn; those of weight 0 are neither built nor computed."""
 
 
-class CoAttn(Family):
+class CoAttn(AnswerChooser):
     """encoder and language model -> co-attention blocks -> heads for matching, masked words and patches, and answers.
 
     A task whose objective is off is not learned: all its candidates then tie, which scores as chance, and questions
@@ -41,6 +40,7 @@ class CoAttn(Family):
 
     tasks: ClassVar[frozenset[Task]] = frozenset(("answer", "choose", "match", "retrieve", "rerank"))
     can_withhold: ClassVar[frozenset[str]] = frozenset(("image", "text"))
+    objectives: ClassVar[tuple[str, ...]] = OBJECTIVES
     matched_width: ClassVar[str] = "feed_forward_width"
 
     @dataclass
@@ -73,8 +73,6 @@ class CoAttn(Family):
         if "masked_text" not in on:
             self.decoder.head = None  # no token is predicted
         self.reading = Reading(shared.bos_id, shared.eos_id, shared.pad_id, causal=False)
-        self.answers = shared.answers
-        self._classes = {tuple(ids): number for number, ids in reversed(list(enumerate(shared.answers)))}
         decoder = shared.decoder.config
         block = CoAttentionBlock.Config(
             width=decoder.width,
@@ -89,7 +87,6 @@ class CoAttn(Family):
         if not shared.answers:
             on.discard("classify")
         self.heads = CoAttentionHeads(on, decoder.width, shared.encoder.dim, config.embed_dim, len(shared.answers))
-        self.pool = Pool("max", shared.encoder.dim)
 
     def parts(self) -> dict[str, nn.Module]:
         """The shared parts, the blocks in which they meet, and the heads of the objectives that are on."""
@@ -101,16 +98,6 @@ class CoAttn(Family):
         }
 
     # What is read.
-
-    def see(self, images: Tensor, sizes: Tensor | None = None) -> ImageTokens:
-        """The encoder's tokens of whole pictures."""
-        tokens = self.encoder(square_views(self.encoder.normalise(images), sizes).pixels)
-        return ImageTokens(tokens, torch.ones(tokens.shape[:2], dtype=torch.bool, device=tokens.device))
-
-    def see_nothing(self, num: int) -> ImageTokens:
-        """One token, which nothing reads."""
-        blank = torch.zeros(num, 1, self.encoder.dim, device=self.device)
-        return ImageTokens(blank, torch.zeros(num, 1, dtype=torch.bool, device=self.device))
 
     def meet(self, sight: ImageTokens, texts: Framed) -> Met:
         """Texts and their images, read together."""
@@ -151,7 +138,7 @@ class CoAttn(Family):
         group, similarity = self.training_settings.contrastive_group, None
         if self.heads.contrastive is not None:
             head = self.heads.contrastive
-            embedded = head.embed_image(self.pool(sight.tokens, sight.mask)), head.embed_text(at_last(text, texts))
+            embedded = head.embed_image(max_over(sight.tokens, sight.mask)), head.embed_text(at_last(text, texts))
             sums["contrastive"], _ = head.loss(*embedded, valid, group)
             similarity = head.similarity(*embedded)
         meet, share = self.co_attention, self.config.masked_share
@@ -187,28 +174,18 @@ class CoAttn(Family):
     # The tasks.
 
     def answer(self, sight: ImageTokens, prompts: list[list[int]], max_new_tokens: int) -> list[list[int]]:
-        """The likeliest of the frequent answers, cut to ``max_new_tokens``; nothing where answers are not learned."""
+        """See `AnswerChooser.answer`; nothing where answers are not learned."""
         if self.heads.classify is None:
             return [[] for _ in prompts]
-        best = self._scores(sight, prompts).argmax(dim=-1)
-        return [self.answers[number][:max_new_tokens] for number in best.tolist()]
+        return super().answer(sight, prompts, max_new_tokens)
 
     def choice_scores(
         self, sight: ImageTokens, prompts: list[list[int]], choices: list[list[list[int]]]
     ) -> list[Tensor]:
-        """The log-probability of each choice among the frequent answers.
-
-        One that is none of them is less likely than all that are; several such are equally likely.
-        """
+        """See `AnswerChooser.choice_scores`; a tie where answers are not learned."""
         if self.heads.classify is None:
             return [torch.zeros(len(given), device=self.device) for given in choices]
-        scores = self._scores(sight, prompts).log_softmax(dim=-1)
-        scores = torch.cat([scores, scores.amin(dim=-1, keepdim=True) - 1], dim=-1)
-        unknown = len(self.answers)
-        return [
-            row[torch.tensor([self._classes.get(tuple(choice), unknown) for choice in given], device=row.device)]
-            for row, given in zip(scores, choices, strict=True)
-        ]
+        return super().choice_scores(sight, prompts, choices)
 
     def match_scores(self, sight: ImageTokens, texts: list[list[int]]) -> Tensor:
         """Log-odds of belonging together."""
@@ -223,7 +200,7 @@ class CoAttn(Family):
         if self.heads.contrastive is None:
             return torch.ones(len(images), 1, device=self.device)
         sight = self.see(images, sizes)
-        return self.heads.contrastive.embed_image(self.pool(sight.tokens, sight.mask))
+        return self.heads.contrastive.embed_image(max_over(sight.tokens, sight.mask))
 
     def embed_texts(self, texts: list[list[int]]) -> Tensor:
         """The text stream before it meets an image, at its end token, projected."""
@@ -232,20 +209,15 @@ class CoAttn(Family):
         framed = self.framed(Texts.of(texts, self.device))
         return self.heads.contrastive.embed_text(at_last(read(self.decoder, framed, causal=False), framed))
 
-    def image_features(self, images: Tensor, sizes: Tensor | None = None) -> Tensor:
-        """The mean of the encoder's tokens."""
-        return mean_tokens(look(self.encoder, images, sizes, LookOptions()), len(images))
-
     def cost(self, images: Tensor, sizes: Tensor | None = None) -> dict[str, int]:
         """No image token enters the language model's context."""
         image_tokens = self.encoder.num_tokens(images.shape[-1])
         return {"image_tokens": image_tokens, "context_tokens": 0, **self.parameter_counts()}
 
-    def _scores(self, sight: ImageTokens, prompts: list[list[int]]) -> Tensor:
-        """``[G, C]`` scores of the frequent answers."""
+    def scores(self, sight: ImageTokens, texts: Texts) -> Tensor:
+        """See `AnswerChooser.scores`."""
         assert self.heads.classify is not None
-        met = self.meet(sight, self.framed(Texts.of(prompts, self.device)))
-        scores: Tensor = self.heads.classify(met.joint)
+        scores: Tensor = self.heads.classify(self.meet(sight, self.framed(texts)).joint)
         return scores
 
 
@@ -260,8 +232,6 @@ def _check(config: CoAttn.Config, shared: SharedParts, on: set[str]) -> None:
         raise UserError(
             "option 'hard_negatives' is true, but it needs the objectives contrastive and match: give both a weight"
         )
-    if not on:
-        raise UserError(f"no objective is on: give one of {', '.join(OBJECTIVES)} a weight above 0")
     if shared.decoder.config.width % 4:
         raise UserError(
             f"the language model is {shared.decoder.config.width} wide, but co-attention needs a multiple of 4"

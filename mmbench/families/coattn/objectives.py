@@ -5,7 +5,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmbench.families.coattn.heads import JointHead, MaskedTextHead
-from mmbench.families.coattn.streams import CoAttentionStreams, ImageTokens
+from mmbench.families.coattn.streams import CoAttentionStreams
+from mmbench.families.frequent_answers import ImageTokens
 from mmbench.nn.decoder import Decoder
 from mmbench.nn.masking import choose, mask_tokens
 from mmbench.nn.row_draws import RowDraws

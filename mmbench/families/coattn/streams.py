@@ -6,23 +6,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from mmbench.families.frequent_answers import ImageTokens
 from mmbench.nn.co_attention import CoAttentionBlock
-from mmbench.nn.pooling import Pool
+from mmbench.nn.pooling import max_over, mean_over
 from mmbench.nn.sine_positions import sine_positions
-
-
-@dataclass
-class ImageTokens:
-    """What is kept of B images."""
-
-    tokens: Tensor
-    """``[B, N, D_enc]``, the encoder's."""
-    mask: Tensor
-    """bool ``[B, N]``: False everywhere where the image is withheld."""
-
-    def take(self, index: Tensor) -> "ImageTokens":
-        """Of the images ``index``, repeated or reordered."""
-        return ImageTokens(self.tokens[index], self.mask[index])
 
 
 @dataclass
@@ -46,7 +33,6 @@ class CoAttentionStreams(nn.Module):
         self.image_norm = nn.LayerNorm(block.width)
         self.mask_token = nn.Parameter(torch.randn(image_dim) * 0.02)
         self.blocks = nn.ModuleList(CoAttentionBlock(block) for _ in range(num_blocks))
-        self.pool_text, self.pool_image = Pool("mean", block.width), Pool("max", block.width)
 
     def forward(self, text: Tensor, text_mask: Tensor, sight: ImageTokens, hidden: Tensor | None = None) -> Met:
         """Let the streams meet.
@@ -67,5 +53,5 @@ class CoAttentionStreams(nn.Module):
         image = self.image_norm(projected + positions)
         for block in self.blocks:
             text, image = block(text, image, text_mask, sight.mask)
-        joint = torch.cat([self.pool_text(text, text_mask), self.pool_image(image, sight.mask)], dim=-1)
+        joint = torch.cat([mean_over(text, text_mask), max_over(image, sight.mask)], dim=-1)
         return Met(text, image, joint)

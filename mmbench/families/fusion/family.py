@@ -13,32 +13,17 @@ from torch import Tensor, nn
 
 from mmbench.config.errors import UserError, unknown_name
 from mmbench.data.batch import IGNORED, Batch, Role
-from mmbench.families.family import Family, SharedParts, Task
+from mmbench.families.family import SharedParts, Task
+from mmbench.families.frequent_answers import AnswerChooser, ImageTokens
 from mmbench.families.fusion.head import AnswerHead
 from mmbench.families.fusion.layer import FusionLayer
 from mmbench.families.fusion.mechanisms import build_mechanism
 from mmbench.families.fusion.placements import PLACEMENTS
 from mmbench.families.segments import Texts, segments_of
 from mmbench.families.trainee import Losses
-from mmbench.families.vision.look import LookOptions, look, mean_tokens
-from mmbench.families.vision.views import square_views
 
 
-@dataclass
-class ImageTokens:
-    """What is kept of B images."""
-
-    layers: list[Tensor]
-    """Tokens ``[B, N, D_enc]`` of one layer of the encoder or several."""
-    mask: Tensor
-    """bool ``[B, N]``: False everywhere where the image is withheld."""
-
-    def take(self, index: Tensor) -> "ImageTokens":
-        """Of the images ``index``, repeated or reordered."""
-        return ImageTokens([tokens[index] for tokens in self.layers], self.mask[index])
-
-
-class Fusion(Family):
+class Fusion(AnswerChooser):
     """encoder and language model, read both ways -> fusion layers -> scores of the frequent answers.
 
     It answers and chooses. It writes nothing, and embeds nothing: its streams are made to be read together.
@@ -46,6 +31,7 @@ class Fusion(Family):
 
     tasks: ClassVar[frozenset[Task]] = frozenset(("answer", "choose"))
     can_withhold: ClassVar[frozenset[str]] = frozenset(("image", "text"))
+    objectives: ClassVar[tuple[str, ...]] = ("classify",)
     matched_width: ClassVar[str] = "feed_forward_width"
 
     @dataclass
@@ -69,8 +55,6 @@ class Fusion(Family):
         decoder = shared.decoder.config
         inner = decoder.feed_forward_width if config.feed_forward_width is None else config.feed_forward_width
         _check(config, shared, inner)
-        self.answers = shared.answers
-        self._classes = {tuple(ids): number for number, ids in reversed(list(enumerate(shared.answers)))}
         self.decoder = shared.decoder
         self.decoder.head = None  # no next token is predicted
 
@@ -90,6 +74,7 @@ class Fusion(Family):
         placement = PLACEMENTS[config.placement]
         self.encoder = placement.used_of(shared.encoder)
         self.fusion = placement(self.encoder, self.decoder, make_layers, config.layers)
+        self.num_seen = self.fusion.num_seen
         self.classifier = AnswerHead(self.fusion.image_dim, decoder.width, inner, len(shared.answers))
 
     def parts(self) -> dict[str, nn.Module]:
@@ -98,18 +83,12 @@ class Fusion(Family):
         fusion = {"fusion": self.fusion} if self.fusion.fuses else {}
         return {**parts, **fusion, "classifier": self.classifier}
 
-    def see(self, images: Tensor, sizes: Tensor | None = None) -> ImageTokens:
-        """The tokens of whole pictures, of the encoder's layers at which a text meets them."""
-        layers = self.fusion.see(self.encoder, square_views(self.encoder.normalise(images), sizes).pixels)
-        return ImageTokens(layers, torch.ones(layers[0].shape[:2], dtype=torch.bool, device=images.device))
-
-    def see_nothing(self, num: int) -> ImageTokens:
-        """One token, which nothing reads."""
-        blank = torch.zeros(num, 1, self.encoder.dim, device=self.device)
-        return ImageTokens([blank] * self.fusion.num_seen, torch.zeros(num, 1, dtype=torch.bool, device=self.device))
+    def encoded(self, pixels: Tensor) -> list[Tensor]:
+        """The tokens of the encoder's layers at which a text meets them."""
+        return self.fusion.see(self.encoder, pixels)
 
     def scores(self, sight: ImageTokens, texts: Texts) -> Tensor:
-        """``[G, C]`` scores of the frequent answers in float32, for each of the texts and its image."""
+        """See `AnswerChooser.scores`."""
         streams = self.fusion(self.decoder, sight.layers, sight.mask, texts.after(self.bos_id))
         scores: Tensor = self.classifier(streams)
         return scores.float()
@@ -129,32 +108,6 @@ class Fusion(Family):
             mean_of_row = of_texts / rows.bincount()[rows]
             losses.sums[name] = mean_of_row[classes != IGNORED].sum()
         return losses.present(batch.totals)
-
-    @torch.no_grad()
-    def answer(self, sight: ImageTokens, prompts: list[list[int]], max_new_tokens: int) -> list[list[int]]:
-        """The likeliest of the frequent answers, whole however long it is; of equally likely ones the first."""
-        best = self.scores(sight, Texts.of(prompts, self.device)).argmax(dim=-1)
-        return [self.answers[number] for number in best.tolist()]
-
-    @torch.no_grad()
-    def choice_scores(
-        self, sight: ImageTokens, prompts: list[list[int]], choices: list[list[list[int]]]
-    ) -> list[Tensor]:
-        """The log-probability of each choice among the frequent answers.
-
-        One that is none of them is less likely than all that are; several such are equally likely.
-        """
-        scores = self.scores(sight, Texts.of(prompts, self.device)).log_softmax(dim=-1)
-        scores = torch.cat([scores, scores.amin(dim=-1, keepdim=True) - 1], dim=-1)
-        unknown = len(self.answers)
-        return [
-            row[torch.tensor([self._classes.get(tuple(choice), unknown) for choice in given], device=row.device)]
-            for row, given in zip(scores, choices, strict=True)
-        ]
-
-    def image_features(self, images: Tensor, sizes: Tensor | None = None) -> Tensor:
-        """The mean of the encoder's tokens; of ``early``, which uses its first block alone, of what that gives."""
-        return mean_tokens(look(self.encoder, images, sizes, LookOptions()), len(images))
 
     def cost(self, images: Tensor, sizes: Tensor | None = None) -> dict[str, int]:
         """Of the first image."""

@@ -4,7 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmbench.families.fusion.streams import Streams, max_over, mean_over
+from mmbench.families.fusion.streams import Streams
+from mmbench.nn.pooling import max_over, mean_over
 
 
 class AnswerHead(nn.Module):

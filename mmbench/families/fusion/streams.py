@@ -34,14 +34,3 @@ class Streams:
     def replaced(self, image: Tensor, text: Tensor) -> "Streams":
         """Other tokens at the same places."""
         return Streams(image, self.image_mask, text, self.text_mask)
-
-
-def mean_over(tokens: Tensor, mask: Tensor) -> Tensor:
-    """``[G, D]`` mean of the real tokens of ``[G, N, D]``; 0 where there is none."""
-    return (tokens * mask[..., None]).sum(dim=1) / mask.sum(dim=1, keepdim=True).clamp(min=1)
-
-
-def max_over(tokens: Tensor, mask: Tensor) -> Tensor:
-    """``[G, D]`` maximum of the real tokens of ``[G, N, D]``, dimension by dimension; 0 where there is none."""
-    highest = tokens.masked_fill(~mask[..., None], torch.finfo(tokens.dtype).min).amax(dim=1)
-    return torch.where(mask.any(dim=1, keepdim=True), highest, 0.0)

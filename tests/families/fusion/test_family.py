@@ -164,31 +164,6 @@ def test_dropout_withholds_as_often_as_it_says(family: Fusion, batch: Batch) -> 
 
 
 @two_systems
-def test_the_answer_is_the_likeliest_class(family: Fusion, images: Tensor, prompts: list[list[int]]) -> None:
-    sight = family.see(images)
-    best = family.scores(sight, Texts.of(prompts, "cpu")).argmax(dim=-1).tolist()
-    assert family.answer(sight, prompts, 8) == [family.answers[number] for number in best]
-    with torch.no_grad():
-        family.classifier.output.weight.zero_()
-        family.classifier.output.bias.zero_()
-    assert family.answer(sight, prompts, 8) == [family.answers[0]] * 3, "of ties the first"
-
-
-@two_systems
-def test_choices_are_scored_by_their_classes(family: Fusion, images: Tensor, prompts: list[list[int]]) -> None:
-    sight = family.see(images)
-    expected = family.scores(sight, Texts.of(prompts, "cpu")).log_softmax(dim=-1)
-    unknown = [1, 2, 3, 4, 5]
-    assert unknown not in family.answers
-    choices = [[family.answers[2], family.answers[0]], [unknown, *family.answers], [unknown]]
-    scores = family.choice_scores(sight, prompts, choices)
-    torch.testing.assert_close(scores[0], expected[0, [2, 0]])
-    torch.testing.assert_close(scores[1][1:], expected[1])
-    assert bool((scores[1][0] < scores[1][1:]).all())
-    assert len(scores[2]) == 1
-
-
-@two_systems
 def test_cost_and_features(family: Fusion, images: Tensor) -> None:
     cost = family.cost(images)
     assert cost["image_tokens"] == 16

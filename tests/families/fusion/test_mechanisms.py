@@ -14,7 +14,8 @@ from mmbench.families.fusion.mechanisms.gated import Gated
 from mmbench.families.fusion.mechanisms.graph import Graph
 from mmbench.families.fusion.mechanisms.mechanism import Mechanism
 from mmbench.families.fusion.mechanisms.memory import Memory
-from mmbench.families.fusion.streams import Streams, max_over, mean_over
+from mmbench.families.fusion.streams import Streams
+from mmbench.nn.pooling import mean_over
 
 WIDTH, HEADS = 16, 2
 
@@ -152,10 +153,3 @@ def test_memory_passes_everything_through_its_slots(streams: Streams) -> None:
     assert not torch.allclose(two_hops, two_hops[:, :1].expand_as(two_hops)), "several slots are told apart"
     memory.hops = 1
     assert not torch.allclose(memory(streams)[1], two_hops)
-
-
-def test_pooling_leaves_padding_out_and_gives_0_of_nothing() -> None:
-    tokens = torch.tensor([[[1.0, -4.0], [3.0, -2.0], [9.0, 9.0]], [[5.0, 5.0]] * 3])
-    mask = torch.tensor([[True, True, False], [False, False, False]])
-    assert mean_over(tokens, mask).tolist() == [[2.0, -3.0], [0.0, 0.0]]
-    assert max_over(tokens, mask).tolist() == [[3.0, -2.0], [0.0, 0.0]]

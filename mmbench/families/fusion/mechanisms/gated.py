@@ -4,7 +4,8 @@ import torch
 from torch import Tensor, nn
 
 from mmbench.families.fusion.mechanisms.mechanism import Mechanism
-from mmbench.families.fusion.streams import Streams, mean_over
+from mmbench.families.fusion.streams import Streams
+from mmbench.nn.pooling import mean_over
 
 
 class Gated(Mechanism):
