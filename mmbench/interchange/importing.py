@@ -98,7 +98,7 @@ def _system_yaml(foreign: Foreign) -> str:
     )
     tree: dict[str, Any] = {
         **_differing(foreign.system, SystemSettings()),
-        "encoder": _differing(foreign.encoder, EncoderSettings()),
+        "encoder": _plain(foreign.encoder),  # whole, so that nothing of a scale's encoder stays under it
         "language_model": {"weights": "random", "config": f"./{DECODER}"},
         "weights": f"./{WEIGHTS}",
         "stages": [],
@@ -121,8 +121,13 @@ def _scale_yaml(foreign: Foreign, folder: Path, target: Path) -> str:
     return head + to_yaml(tree)
 
 
-def _differing(settings: Any, usual: Any) -> dict[str, Any]:
+def _differing(settings: SystemSettings, usual: SystemSettings) -> dict[str, Any]:
     """The fields that are not what they usually are."""
-    values, defaults = asdict(settings), asdict(usual)
-    plain: dict[str, Any] = json.loads(json.dumps(values))
-    return {name: plain[name] for name in values if values[name] != defaults[name]}
+    values, defaults = _plain(settings), _plain(usual)
+    return {name: value for name, value in values.items() if value != defaults[name]}
+
+
+def _plain(settings: SystemSettings | EncoderSettings) -> dict[str, Any]:
+    """As a file has it: lists in the place of tuples."""
+    tree: dict[str, Any] = json.loads(json.dumps(asdict(settings)))
+    return tree

@@ -9,10 +9,12 @@ import torch
 from safetensors.torch import load_file
 
 from mmbench.config.errors import UserError
+from mmbench.config.load import load_settings
+from mmbench.config.system import own_settings
 from mmbench.interchange.exporting import export_checkpoint
 from mmbench.interchange.foreign import read_foreign
 from mmbench.interchange.imported import open_imported
-from mmbench.interchange.importing import import_checkpoint
+from mmbench.interchange.importing import import_checkpoint, read_folder
 from mmbench.nn.checkpoint_files import read_tensors
 from tests.interchange.agreement import (
     BOS,
@@ -189,6 +191,14 @@ def test_pixels_are_what_the_checkpoint_was_trained_on(
     assert message in refused(bad)
     (bad / "preprocessor_config.json").write_text("[")
     assert "is no JSON" in refused(bad)
+
+
+@pytest.mark.parametrize("scale", ["tiny", "small"])
+def test_the_system_is_the_same_over_every_scale(model: Both, scale: str) -> None:
+    settings = load_settings([f"ours={model.ours / 'system.yaml'}"], scale=scale, data="scenes")
+    own = own_settings(settings, settings.systems["ours"])
+    assert own.encoder == read_folder(model.ours).encoder
+    assert Path(own.language_model.config) == model.ours / "decoder.json" and own.language_model.weights == "random"
 
 
 def test_nothing_that_is_there_is_written_over(model: Both, tmp_path: Path) -> None:
