@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from mmbench.config.budget import Budget
 from mmbench.config.data import RowSettings
 from mmbench.config.errors import UserError
-from mmbench.config.model import StageSettings, SystemSettings
+from mmbench.config.model import LanguageModelSettings, StageSettings, SystemSettings
 from mmbench.config.settings import Settings
 from mmbench.config.system import objective_weights, own_settings
 from mmbench.config.whole_file import whole_file
@@ -184,6 +184,7 @@ def assemble(
     """
     own = own_settings(made_by or settings, system)
     shared = shared_parts(own if system.encoder else _without_unread_encoder(own), datamodule, runs_dir)
+    _check_own_sizes(system, own.language_model, shared.decoder.config)
     torch.manual_seed(seed)
     family = build_family(system, shared, objective_weights(settings, system))
     family.training_settings = settings.training
@@ -232,7 +233,30 @@ def _decoder(settings: Settings, datamodule: MultimodalDataModule) -> Decoder:
     else:
         decoder = load_language_model(model.weights)
     _check_vocabulary(decoder.config, vocab_size, model.config or model.weights)
+    if model.experts.num_experts and model.experts != decoder.config.experts:
+        raise _other_than_checkpoint("experts", model.experts, decoder.config.experts, model)
+    decoder.config = decoder.config.with_mrope(model.mrope_sections)
     return decoder
+
+
+def _check_own_sizes(system: SystemSettings, model: LanguageModelSettings, config: Decoder.Config) -> None:
+    """Refuse sizes that a system gives and the checkpoint that it starts from does not have.
+
+    Raises:
+        UserError: for the first of them.
+    """
+    sizes = [key for key in system.language_model if key not in ("weights", "config", "experts", "mrope_sections")]
+    for key in sizes:
+        if getattr(model, key) != getattr(config, key):
+            raise _other_than_checkpoint(key, getattr(model, key), getattr(config, key), model)
+
+
+def _other_than_checkpoint(key: str, wanted: Any, found: Any, model: LanguageModelSettings) -> UserError:
+    return UserError(
+        f"language_model.{key} is {wanted}, but the checkpoint '{model.config or model.weights}' has {found}: leave it "
+        "out, or give the system a language model of its own, `language_model: {weights: text}` (pretrained here on "
+        "the training text) or `{weights: random}`, with all its sizes"
+    )
 
 
 def _check_vocabulary(config: Decoder.Config, vocab_size: int, name: str) -> None:
