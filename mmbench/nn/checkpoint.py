@@ -96,15 +96,6 @@ def save_language_model(decoder: Decoder, folder: str | Path) -> None:
     write_checkpoint(Path(folder), content, to_theirs(decoder.state_dict(), layout.names(config)))
 
 
-def read_language_model_config(folder: Path) -> Decoder.Config:
-    """The decoder's configuration in a folder's ``config.json``.
-
-    Raises:
-        UserError: it is missing or malformed, or asks for something that the decoder does not do.
-    """
-    return _read_config(folder)[0]
-
-
 def _read_config(folder: Path) -> tuple[Decoder.Config, Layout]:
     content = read_config_file(folder)
     kind = content.get("model_type")

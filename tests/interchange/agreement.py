@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
 from torch import Tensor, nn
 from torch.nn import functional
@@ -20,8 +20,8 @@ from mmbench.families.dual import Dual
 from mmbench.families.seeing_decoder import SeeingDecoder
 from mmbench.families.trunk import PlainRows
 from mmbench.interchange.exporting import export_checkpoint
-from mmbench.interchange.imported import open_imported
-from mmbench.interchange.importing import import_checkpoint
+from mmbench.interchange.foreign import build_foreign
+from mmbench.interchange.importing import WEIGHTS, import_checkpoint, read_folder
 from mmbench.nn.checkpoint_files import read_tensors
 
 BOS, EOS, IMAGE = 1, 2, 5
@@ -90,7 +90,7 @@ class Both:
 
     def opened(self) -> Any:
         """The imported system."""
-        return open_imported(self.ours, BOS, self.eos)
+        return open_imported(self.ours, self.eos)
 
     @functools.cached_property
     def family(self) -> Any:
@@ -110,6 +110,13 @@ def both(model: nn.Module, folder: Path, eos: int = EOS, **tokens: int) -> Both:
     write_tokenizer(theirs, eos, **tokens)
     import_checkpoint(theirs, ours)
     return Both(model, theirs, ours, eos)
+
+
+def open_imported(folder: Path, eos: int = EOS) -> Any:
+    """An imported folder as the family that it holds."""
+    family = build_foreign(read_folder(folder), BOS, eos)
+    family.load_state_dict(load_file(folder / WEIGHTS))
+    return family.eval()
 
 
 def pictures(num: int, side: int) -> Tensor:

@@ -13,16 +13,14 @@ from mmbench.config.load import load_settings
 from mmbench.config.system import own_settings
 from mmbench.interchange.exporting import export_checkpoint
 from mmbench.interchange.foreign import read_foreign
-from mmbench.interchange.imported import open_imported
 from mmbench.interchange.importing import import_checkpoint, read_folder
 from mmbench.nn.checkpoint_files import read_tensors
 from tests.interchange.agreement import (
-    BOS,
-    EOS,
     Both,
     both,
     changed_copy,
     largest_difference_of_logits,
+    open_imported,
     pictures,
     refused,
     write_tokenizer,
@@ -80,7 +78,7 @@ def test_shards_of_bfloat16_and_weights_trained_further(model: Both, tmp_path: P
     theirs.save_pretrained(tmp_path / "theirs", max_shard_size="20KB")
     assert len(list((tmp_path / "theirs").glob("model-*.safetensors"))) > 2
     import_checkpoint(tmp_path / "theirs", tmp_path / "ours")
-    family = open_imported(tmp_path / "ours", BOS, EOS)
+    family = open_imported(tmp_path / "ours")
     assert family.decoder.embedding.weight.dtype == torch.float32
     assert differs(family, theirs.float()) < 1e-4
 
@@ -98,7 +96,7 @@ def test_a_tied_head_may_be_there_or_not(tmp_path: Path) -> None:
     assert HEAD not in tied.tensors
     with_head = {HEAD: tied.tensors["language_model.model.embed_tokens.weight"].clone()}
     import_checkpoint(changed_copy(tied, tmp_path / "source", None, **with_head), tmp_path / "with head")
-    assert differs(open_imported(tmp_path / "with head", BOS, EOS), tied.model) < 1e-4
+    assert differs(open_imported(tmp_path / "with head"), tied.model) < 1e-4
 
 
 @pytest.mark.parametrize(
@@ -208,5 +206,3 @@ def test_nothing_that_is_there_is_written_over(model: Both, tmp_path: Path) -> N
         export_checkpoint(model.ours, tmp_path)
     with pytest.raises(UserError, match="is no imported checkpoint"):
         export_checkpoint(model.theirs, tmp_path / "new")
-    with pytest.raises(UserError, match="is no imported checkpoint"):
-        open_imported(model.theirs)

@@ -10,7 +10,7 @@ import torch
 
 from mmbench.config.errors import UserError
 from mmbench.config.model import ExpertSettings, LanguageModelSettings
-from mmbench.nn.checkpoint import load_language_model, read_language_model_config, save_language_model
+from mmbench.nn.checkpoint import load_language_model, save_language_model
 from mmbench.nn.decoder import Decoder
 
 transformers = pytest.importorskip("transformers")
@@ -124,9 +124,9 @@ def test_bfloat16_is_kept_where_it_is_asked_for(tmp_path: Path) -> None:
 
 def test_older_configurations_have_rope_theta_at_the_top(folder: Path) -> None:
     _edit(folder, rope_parameters=None, rope_theta=1234.0)
-    assert read_language_model_config(folder).rope_theta == 1234.0
+    assert load_language_model(folder).config.rope_theta == 1234.0
     _edit(folder, rope_parameters={"rope_type": "default", "rope_theta": 99.0}, rope_theta=None)
-    assert read_language_model_config(folder).rope_theta == 99.0
+    assert load_language_model(folder).config.rope_theta == 99.0
 
 
 @pytest.mark.parametrize(

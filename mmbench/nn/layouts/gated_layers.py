@@ -88,12 +88,6 @@ def read_idefics_config(content: Mapping[str, Any]) -> GatedSizes:
     )
 
 
-def write_idefics_config(sizes: GatedSizes) -> dict[str, Any]:
-    """What of `read_idefics_config` is not the text model's or the vision model's; ``mllama`` has nothing of that."""
-    alpha_type = "vector" if sizes.vector_gates else "float"
-    return {"qk_layer_norms": sizes.qk_norm, "alpha_type": alpha_type}
-
-
 def _common_names(sizes: GatedSizes, ours: str, theirs: str, query_norm: str, key_norm: str) -> Iterator[Joined]:
     attention = f"{theirs}cross_attn."
     key_value = (f"{attention}k_proj.weight", f"{attention}v_proj.weight")

@@ -56,12 +56,3 @@ def as_two_layers(state: Mapping[str, Tensor], prefix: str = "") -> dict[str, Te
     if (bias := state.get(f"{prefix}projection.bias")) is not None:
         layers |= {f"{prefix}mlp.up.bias": bias, f"{prefix}mlp.down.bias": torch.zeros_like(bias)}
     return layers
-
-
-def as_one_layer(state: Mapping[str, Tensor], prefix: str = "") -> dict[str, Tensor] | None:
-    """What `as_two_layers` made, back; None where the second layer does something."""
-    second, bias = state[f"{prefix}mlp.down.weight"], state.get(f"{prefix}mlp.down.bias")
-    if not torch.equal(second, torch.eye(*second.shape).to(second)) or (bias is not None and bias.any()):
-        return None
-    kinds = ("weight", "bias")[: 1 + (bias is not None)]
-    return {f"{prefix}projection.{kind}": state[f"{prefix}mlp.up.{kind}"] for kind in kinds}

@@ -115,9 +115,6 @@ def test_idefics(alpha_type: str, qk_norm: bool, per_image: int) -> None:
     )
     made_once = ContextMask.of(mask, x.dtype)
     torch.testing.assert_close(ours(x, ours.keys_values(context), None, made_once), expected, atol=1e-5, rtol=1e-5)
-    stated = {"hidden_size", "num_attention_heads", "intermediate_size", "vision_config", "rms_norm_eps", "hidden_act"}
-    written = {key: value for key, value in config.to_dict().items() if key in stated}
-    assert gated_layers.read_idefics_config(written | gated_layers.write_idefics_config(sizes)) == sizes
 
 
 def test_another_activation_is_refused() -> None:
