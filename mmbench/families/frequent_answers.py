@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from mmbench.data.batch import IGNORED, Batch, Role
 from mmbench.families.family import Family, SharedParts
-from mmbench.families.segments import Texts
+from mmbench.families.segments import Texts, segments_of
 from mmbench.families.vision.look import LookOptions, look, mean_tokens
 from mmbench.families.vision.views import square_views
 from mmbench.nn.encoders import ImageEncoder
@@ -91,3 +92,19 @@ class AnswerChooser(Family):
     def image_features(self, images: Tensor, sizes: Tensor | None = None) -> Tensor:
         """The mean of the encoder's tokens; where only its first blocks are used, of what those give."""
         return mean_tokens(look(self.encoder, images, sizes, LookOptions()), len(images))
+
+
+def classified(batch: Batch) -> tuple[Tensor, Texts, Tensor]:
+    """The questions that have a class: their rows ``[G]``, their prompts, and the classes ``[G]``.
+
+    Where there is none, one blank question without a class stands for them: every micro-batch must go through the same
+    parameters, since other processes may wait for their gradients.
+    """
+    questions = segments_of(batch, [Role.ANSWER]).prompts()
+    chosen = questions.classes != IGNORED
+    if not bool(chosen.any()):
+        device = batch.token_ids.device
+        blank = torch.zeros(1, dtype=torch.int64, device=device)
+        return blank, Texts.of([[]], device), torch.full_like(blank, IGNORED)
+    texts = Texts(questions.token_ids[chosen], questions.mask[chosen])
+    return questions.rows[chosen], texts, questions.classes[chosen]

@@ -1,11 +1,13 @@
 """What the families that choose among the frequent answers have in common."""
 
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
 import torch
 from torch import Tensor
 
+from mmbench.data.batch import IGNORED, Batch
 from mmbench.data.datamodule import MultimodalDataModule
 from mmbench.data.prompts import question_prompt
 from mmbench.families.frequent_answers import AnswerChooser
@@ -65,3 +67,18 @@ def test_choices_are_scored_by_their_classes(family: AnswerChooser, images: Tens
     assert bool((scores[1][0] < scores[1][1:-1]).all())
     assert scores[1][0] == scores[1][-1]
     assert len(scores[2]) == 1
+
+
+def test_a_micro_batch_without_a_frequent_answer_reaches_the_same_parameters(
+    family: AnswerChooser, batch: Batch
+) -> None:
+    """Other processes may wait for their gradients."""
+    reached = []
+    for classes in (batch.classes, torch.full_like(batch.classes, IGNORED)):
+        family.zero_grad()
+        loss = family.loss(replace(batch, classes=classes)).sums["classify"]
+        torch.autograd.backward(loss)
+        reached.append({name for name, p in family.named_parameters() if p.grad is not None})
+    assert reached[0] == reached[1]
+    assert loss == 0
+    assert not any(bool(p.grad.any()) for p in family.parameters() if p.grad is not None)

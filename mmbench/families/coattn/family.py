@@ -12,15 +12,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmbench.config.errors import UserError
-from mmbench.data.batch import IGNORED, Batch, Role
+from mmbench.data.batch import IGNORED, Batch
 from mmbench.families.coattn.heads import CoAttentionHeads
 from mmbench.families.coattn.objectives import masked_image_loss, masked_text_loss, matching_loss
 from mmbench.families.coattn.rivals import draw_rivals
 from mmbench.families.coattn.streams import CoAttentionStreams, Met
 from mmbench.families.family import SharedParts, Task
-from mmbench.families.frequent_answers import AnswerChooser, ImageTokens
+from mmbench.families.frequent_answers import AnswerChooser, ImageTokens, classified
 from mmbench.families.pairs import pair_texts
-from mmbench.families.segments import Texts, segments_of
+from mmbench.families.segments import Texts
 from mmbench.families.trainee import Losses
 from mmbench.nn.co_attention import CoAttentionBlock, Directions
 from mmbench.nn.pooling import max_over
@@ -158,18 +158,13 @@ class CoAttn(AnswerChooser):
 
     def _classified(self, batch: Batch, sight: ImageTokens, no_image: Tensor | None, no_text: Tensor | None) -> Tensor:
         """Cross-entropy of the questions whose answer is a frequent one."""
-        assert self.heads.classify is not None
-        questions = segments_of(batch, [Role.ANSWER]).prompts()
-        known = questions.classes != IGNORED
-        rows, lengths = questions.rows[known], questions.mask[known].sum(dim=1)
+        rows, texts, classes = classified(batch)
         seen = sight.take(rows)
         if no_image is not None:
             seen.mask = seen.mask & ~no_image[rows, None]
         if no_text is not None:
-            lengths = lengths.masked_fill(no_text[rows], 0)
-        texts = frame(questions.token_ids[known], lengths, self.reading)
-        scores = self.heads.classify(self.meet(seen, texts).joint)
-        return F.cross_entropy(scores, questions.classes[known], reduction="sum")
+            texts.mask = texts.mask & ~no_text[rows, None]
+        return F.cross_entropy(self.scores(seen, texts), classes, reduction="sum", ignore_index=IGNORED)
 
     # The tasks.
 

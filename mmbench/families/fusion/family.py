@@ -7,19 +7,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmbench.config.errors import UserError, unknown_name
-from mmbench.data.batch import IGNORED, Batch, Role
+from mmbench.data.batch import IGNORED, Batch
 from mmbench.families.family import SharedParts, Task
-from mmbench.families.frequent_answers import AnswerChooser, ImageTokens
+from mmbench.families.frequent_answers import AnswerChooser, ImageTokens, classified
 from mmbench.families.fusion.head import AnswerHead
 from mmbench.families.fusion.layer import FusionLayer
 from mmbench.families.fusion.mechanisms import build_mechanism
 from mmbench.families.fusion.placements import PLACEMENTS
-from mmbench.families.segments import Texts, segments_of
+from mmbench.families.segments import Texts
 from mmbench.families.trainee import Losses
 
 
@@ -95,7 +94,7 @@ class Fusion(AnswerChooser):
 
     def loss(self, batch: Batch) -> Losses:
         """Cross-entropy of the questions whose answer is a frequent one."""
-        rows, texts, classes = _classified(batch)
+        rows, texts, classes = classified(batch)
         no_image, no_text = (self.withheld(modality, batch) for modality in ("image", "text"))
         sight = self.see(batch.images, batch.sizes)
         if no_image is not None:
@@ -136,19 +135,3 @@ def _check(config: Fusion.Config, shared: SharedParts, inner: int) -> None:
             "a fusion system chooses among the frequent answers, but the training data has no question with one: give "
             "data with questions, or use a family that writes"
         )
-
-
-def _classified(batch: Batch) -> tuple[Tensor, Texts, Tensor]:
-    """The questions that have a class: their rows ``[G]``, their prompts, and the classes ``[G]``.
-
-    Where there is none, one blank question without a class stands for them: every micro-batch must go through the same
-    parameters, since other processes may wait for their gradients.
-    """
-    questions = segments_of(batch, [Role.ANSWER]).prompts()
-    chosen = questions.classes != IGNORED
-    if not bool(chosen.any()):
-        device = batch.token_ids.device
-        blank = torch.zeros(1, dtype=torch.int64, device=device)
-        return blank, Texts.of([[]], device), torch.full_like(blank, IGNORED)
-    texts = Texts(questions.token_ids[chosen], questions.mask[chosen])
-    return questions.rows[chosen], texts, questions.classes[chosen]
