@@ -39,6 +39,11 @@ class FrequentAnswers:
         """The answer's place among ``texts``; None where it is not frequent."""
         return self._classes.get(_key(answer))
 
+    def as_written(self, answer: str) -> str:
+        """The answer in the spelling that stands among ``texts``; one that is not frequent as it is."""
+        number = self.class_of(answer)
+        return answer if number is None else self.texts[number]
+
 
 def most_frequent(question: Question) -> list[str]:
     """The answers that most annotators gave: one, or several where they tie, in the order they were given."""

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from mmbench.config.settings import Settings
+from mmbench.data.answers import FrequentAnswers
 from mmbench.data.evaluation_split import EvaluationSplit
 from mmbench.data.prompts import CAPTION_PROMPT, continuation, question_prompt
 from mmbench.data.tokenizer import TextTokenizer
@@ -19,16 +20,32 @@ Item = TypeVar("Item")
 
 
 class Scorer:
-    """One family on one split, in batches; the order of the work is fixed, so that a repeat gives the same bits."""
+    """One family on one split, in batches; the order of the work is fixed, so that a repeat gives the same bits.
 
-    def __init__(self, family: Family, split: EvaluationSplit, tokenizer: TextTokenizer, settings: Settings) -> None:
+    Args:
+        family: in evaluation mode.
+        split: what it is asked about.
+        tokenizer: of the run.
+        settings: of the run.
+        frequent: the frequent training answers, in whose spelling choices are asked; None: choices are as they came.
+    """
+
+    def __init__(
+        self,
+        family: Family,
+        split: EvaluationSplit,
+        tokenizer: TextTokenizer,
+        settings: Settings,
+        frequent: FrequentAnswers | None = None,
+    ) -> None:
         self.family, self.split, self.tokenizer, self.settings = family, split, tokenizer, settings
+        self.frequent = frequent or FrequentAnswers([], 0)
         self.limits = settings.evaluation
         self.max_text_tokens = settings.training.rows.max_text_tokens
 
     def of(self, split: EvaluationSplit) -> "Scorer":
         """The same family on another split."""
-        return Scorer(self.family, split, self.tokenizer, self.settings)
+        return Scorer(self.family, split, self.tokenizer, self.settings, self.frequent)
 
     def captions(self) -> list[dict[str, Any]]:
         """A caption for every image that has references."""
@@ -60,8 +77,10 @@ class Scorer:
         rows, scores = [], {}
         for pairs in self.batches(choices_of(self.split)):
             prompts = [self.tokenizer.encode(question_prompt(question.text)) for _, question in pairs]
-            choices = [[self.encode(continuation(choice)) for choice in question.choices] for _, question in pairs]
-            found = self.family.choice_scores(self.sight([index for index, _ in pairs]), prompts, choices)
+            # Training has taught one spelling of each frequent answer, and who classifies knows no other.
+            choices = [[self.frequent.as_written(choice) for choice in question.choices] for _, question in pairs]
+            ids = [[self.encode(continuation(choice)) for choice in given] for given in choices]
+            found = self.family.choice_scores(self.sight([index for index, _ in pairs]), prompts, ids)
             for (index, question), given in zip(pairs, found, strict=True):
                 scores[question.id] = given.tolist()
                 rows.append(choice_row(self.split.examples[index], question, scores[question.id]))

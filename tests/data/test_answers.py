@@ -23,6 +23,7 @@ def test_classes_fall_in_frequency_and_spellings_are_one() -> None:
     frequent = FrequentAnswers(questions, 2)
     assert frequent.texts == ["Dog", "cat"], "4 dogs (two spellings that tie), 3 cats"
     assert [frequent.class_of(answer) for answer in ("DOG ", "cat", "a bird")] == [0, 1, None]
+    assert [frequent.as_written(answer) for answer in (" dog", "CAT", "A bird ")] == ["Dog", "cat", "A bird "]
     assert frequent.covered == 7 / 9
 
 
