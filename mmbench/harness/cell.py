@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,6 @@ from typing import Any
 
 import pandas as pd
 import torch
-from torch import Tensor
 
 from mmbench.config.baselines import BLIND, CHANCE, MAJORITY
 from mmbench.config.budget import parse_budget
@@ -38,6 +38,8 @@ from mmbench.harness.training import restore, train
 from mmbench.harness.tuned import tuned_values, tuning_ledger
 from mmbench.harness.verdict import watched
 
+_COSTED_IMAGES = 32
+"""Of so many test images what they cost is averaged: where they differ in size, they differ in tokens."""
 _BLIND = SystemSettings(family=BLIND, paper="the language model alone, image withheld")
 
 
@@ -161,17 +163,25 @@ def train_cell(opened: OpenedRun, files: CellFiles) -> None:
     most_rows = settings.trainer.micro_batch_rows or settings.training.batch_rows
     family, meter, stages, rows = with_rows_that_fit(attempt, most_rows, settings.training)
     if not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0:
-        cost = family.cpu().cost(*_first_image(opened.datamodule))
+        cost = mean_cost(family.cpu(), opened.datamodule)
         ledger = _ledger(meter, cost, stages, settings) | {"micro_batch_rows": rows}
         if not isinstance(files, TrialFiles):
             ledger |= tuning_ledger(opened.files, system)
         files.write(files.read() | {"ledger": ledger, "stages": stages})
 
 
-def _first_image(datamodule: MultimodalDataModule) -> tuple[Tensor, Tensor]:
-    """One test image and its size: what an image costs is asked of it."""
+def mean_cost(family: Family, datamodule: MultimodalDataModule) -> dict[str, int]:
+    """What a test image costs, the mean over the first few, rounded; of images of one size one is asked about."""
     split = datamodule.split(TEST)
-    return split.images([0]), split.sizes([0])
+    indices = range(min(_COSTED_IMAGES, len(split)))
+    of_size: dict[tuple[int, ...], list[int]] = {}
+    for index, size in zip(indices, split.sizes(indices).tolist(), strict=True):
+        of_size.setdefault(tuple(size), []).append(index)
+    total: Counter[str] = Counter()
+    for same in of_size.values():
+        cost = family.cost(split.images(same[:1]), split.sizes(same[:1]))
+        total.update({name: value * len(same) for name, value in cost.items()})
+    return {name: round(value / len(indices)) for name, value in total.items()}
 
 
 def trained(opened: OpenedRun, files: CellFiles) -> tuple[Family, dict[str, Any], list[dict[str, Any]]]:
