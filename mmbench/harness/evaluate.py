@@ -65,7 +65,8 @@ def evaluate_split(
     left_out = to_score(Ability.of(type(family)), datamodule, settings.evaluation, name)
     steps = [measure for measure, reason in left_out.items() if not reason]
     family.eval()
-    work = _Work(Scorer(family, datamodule.split(name), datamodule.tokenizer, settings), datamodule)
+    scorer = Scorer(family, datamodule.split(name), datamodule.tokenizer, settings, datamodule.frequent_answers)
+    work = _Work(scorer, datamodule)
     whole, done = sum(_SHARES[step] for step in steps), 0
     with inference(settings.trainer, family.device):
         for step in steps:
