@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from mmbench.data.batch import Batch
-from mmbench.families.family import SharedParts
+from mmbench.families.family import SharedParts, Task
 from mmbench.families.seeing_decoder import SeeingDecoder
 from mmbench.families.sight import Sight
 from mmbench.families.trainee import Losses
@@ -18,6 +18,7 @@ from mmbench.families.trunk import Rows
 class Blind(SeeingDecoder):
     """The decoder alone."""
 
+    learned_by: ClassVar[Mapping[Task, tuple[str, str]]] = {}
     objectives: ClassVar[tuple[str, ...]] = ("caption", "answer")
 
     @dataclass

@@ -40,6 +40,7 @@ class Dual(Family):
     """encoder -> pooling -> projection, language model -> pooling -> projection: similar where they belong together."""
 
     tasks: ClassVar[frozenset[Task]] = frozenset(("choose", "match", "retrieve"))
+    learned_by: ClassVar[Mapping[Task, tuple[str, str]]] = dict.fromkeys(tasks, ("heads", "contrastive"))
     objectives: ClassVar[tuple[str, ...]] = ("contrastive",)
     matched_width: ClassVar[str] = "embed_dim"
 

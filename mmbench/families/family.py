@@ -1,5 +1,6 @@
 """What a family is to the harness: a module of named parts that learns from a batch and does what tasks it can."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Protocol
 
@@ -56,7 +57,12 @@ class Family(Trainee):
     """
 
     tasks: ClassVar[frozenset[Task]] = frozenset()
-    """What the family can do."""
+    """What the family can do; which of it a system has learned, `unable` says."""
+    learned_by: ClassVar[Mapping[Task, tuple[str, str]]] = {}
+    """Task -> the part without whose training it would be chance, and the objective that trains it; tasks that a system
+    can do by what it starts from do not stand here."""
+    may_be_new: ClassVar[frozenset[str]] = frozenset()
+    """Parts that a file with a whole system's weights may lack: what the file was made of does not have them."""
     can_withhold: ClassVar[frozenset[str]] = frozenset()
     """The modalities that dropout can withhold from it in training."""
     objectives: ClassVar[tuple[str, ...]] = ()
@@ -74,12 +80,43 @@ class Family(Trainee):
         self.bos_id, self.eos_id, self.pad_id = shared.bos_id, shared.eos_id, shared.pad_id
         self.modality_dropout: dict[str, float] = {}
         """Modality -> share of training rows from which it is withheld; set where the system is built."""
+        self.trained_parts: frozenset[str] = frozenset()
+        """What the system's stages train; set where it is built."""
+        self.filled_parts: frozenset[str] = frozenset()
+        """What came with weights that were learned before, see `fill`."""
 
     @property
     def size_step(self) -> int:
         """The number of pixels of which an image's sides must be multiples."""
         encoder = getattr(self, "encoder", None)
         return int(encoder.patch_size) if isinstance(encoder, ImageEncoder) else 1
+
+    def fill(self, weights: Mapping[str, Tensor]) -> None:
+        """Take a whole system's weights; the parts in `may_be_new` that they have nothing of stay as they are.
+
+        Raises:
+            RuntimeError: they are of other parts or sizes.
+        """
+        new = {part for part in self.may_be_new if not any(name.startswith(f"{part}.") for name in weights)}
+        kept = {name: tensor for name, tensor in self.state_dict().items() if name.partition(".")[0] in new}
+        self.load_state_dict(kept | dict(weights))
+        self.filled_parts = frozenset(self.parts()) - new
+
+    def unable(self) -> dict[Task, str]:
+        """Those of `tasks` that this system has not learned, so that they would be chance -> why."""
+        reasons: dict[Task, str] = {}
+        for task, (part, objective) in self.learned_by.items():
+            if part in self.filled_parts:
+                continue
+            if part not in self.trained_parts:
+                reasons[task] = f"no stage trained its {part}"
+            elif not self.objective_weights.get(objective, 1.0):
+                reasons[task] = f"its objective '{objective}' is off"
+        return reasons
+
+    def able(self) -> frozenset[Task]:
+        """Those of `tasks` that this system can do."""
+        return self.tasks - self.unable().keys()
 
     def see(self, images: Tensor, sizes: Tensor | None = None) -> Any:
         """What the family keeps of images; computed once, whatever is asked about them.

@@ -71,4 +71,5 @@ def build_family(system: SystemSettings, shared: SharedParts, objective_weights:
         for part in stage.learning_rate_factor:
             if part not in family.parts():
                 raise unknown_name(f"part in 'learning_rate_factor' of family '{system.family}':", part, family.parts())
+    family.trained_parts = frozenset(part for stage in system.stages for part in family.trained_by(stage.train))
     return family

@@ -30,6 +30,8 @@ class SeeingDecoder(Family):
     """
 
     tasks: ClassVar[frozenset[Task]] = frozenset(("caption", "answer", "choose", "match", "retrieve", "rerank", "text"))
+    learned_by: ClassVar[Mapping[Task, tuple[str, str]]] = {"retrieve": ("heads", "contrastive")}
+    may_be_new: ClassVar[frozenset[str]] = frozenset(("heads", "lora"))
     can_withhold: ClassVar[frozenset[str]] = frozenset(("image",))
     objectives: ClassVar[tuple[str, ...]] = ("caption", "answer", "contrastive")
 

@@ -1,15 +1,15 @@
 """What is scored for whom: what the family can do and the data has; all else is "not applicable", and why."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from mmbench.config.errors import UserError
 from mmbench.config.settings import Settings
 from mmbench.config.training import EvaluationSettings
 from mmbench.data.datamodule import MultimodalDataModule
 from mmbench.data.example import TEST, TRAIN, VALIDATION
-from mmbench.families.family import Family
+from mmbench.families.family import Family, Task
 from mmbench.harness.tables import FEWEST_ANSWERS
 
 Measure = Literal[
@@ -39,28 +39,25 @@ MEASURED: dict[Measure, tuple[str, ...]] = {
 class Ability:
     """What a system, or a baseline, can do."""
 
-    measures: frozenset[Measure]
-    """The steps of the evaluation that it can take part in."""
-    kind: Literal["family", "baseline"] = "family"
-    """Which of the two it is, for the words of a reason."""
+    unable: Mapping[Measure, str]
+    """The steps of the evaluation that it cannot take part in, and why; it can take part in the others."""
 
     @classmethod
-    def of(cls, family: type[Family]) -> "Ability":
-        """Of a family: by its tasks, and by what it makes of images alone or of none."""
-        can: set[Measure] = {task for task in family.tasks if task != "rerank"}
-        if "retrieve" in family.tasks:
-            can.add("zero_shot")
-            if "rerank" in family.tasks:
-                can.add("rerank")
-        if "answer" in family.tasks and family.see_nothing is not Family.see_nothing:
-            can.add("without_image")
-        if family.image_features is not Family.image_features:
-            can.add("probe")
-        return cls(frozenset(can))
-
-
-UNTRAINED_ABILITY = Ability(frozenset(MEASURED) - {"text"}, "baseline")
-"""Of the baselines that do not train: they read no text, all else can be drawn or fixed beforehand."""
+    def of(cls, family: Family) -> "Ability":
+        """Of a system: by its family's tasks, what it learns of them, and what it makes of images alone or of none."""
+        unable: dict[Measure, str] = {task: _CANNOT[task] for task in get_args(Task) if task not in family.tasks}
+        for task, reason in family.unable().items():
+            unable[task] = reason
+        if "retrieve" in unable:
+            unable["zero_shot"] = unable["retrieve"]
+            unable.setdefault("rerank", unable["retrieve"])
+        if "answer" in unable:
+            unable["without_image"] = unable["answer"]
+        elif type(family).see_nothing is Family.see_nothing:
+            unable["without_image"] = _CANNOT["without_image"]
+        if type(family).image_features is Family.image_features:
+            unable["probe"] = _CANNOT["probe"]
+        return cls(unable)
 
 
 def to_score(
@@ -69,7 +66,7 @@ def to_score(
     """Every step that the settings ask for -> why it is left out; empty where it is not."""
     has = _contents(datamodule, split)
     return {
-        measure: "" if measure in ability.measures and need <= has else _reason(measure, ability, need - has)
+        measure: _lack(need - has) or ability.unable.get(measure, "")
         for measure, need in _NEEDS.items()
         if _asked(measure, evaluation)
     }
@@ -100,7 +97,7 @@ def data_tasks(datamodule: MultimodalDataModule) -> list[str]:
     return list(dict.fromkeys([*datamodule.tasks, *(task for task, need in more.items() if need in has)]))
 
 
-def check_decisive(system: str, family: type[Family], datamodule: MultimodalDataModule, settings: Settings) -> None:
+def check_decisive(system: str, family: Family, datamodule: MultimodalDataModule, settings: Settings) -> None:
     """See that a system can be scored by what a pair of it is to be decided on, and by what its search is for.
 
     Raises:
@@ -131,17 +128,20 @@ _NEEDS: dict[Measure, frozenset[str]] = {
 }
 """What the data must have."""
 _CANNOT: dict[Measure, str] = {
-    "caption": "writes no captions",
-    "answer": "answers no questions",
-    "without_image": "answers nothing without an image",
-    "choose": "does not choose among answers",
-    "match": "does not tell whether a caption belongs to an image",
-    "retrieve": "embeds no images and texts",
-    "rerank": "cannot order candidates anew",
-    "zero_shot": "embeds no images and texts",
-    "probe": "reads no image by itself",
+    "caption": "the family writes no captions",
+    "answer": "the family answers no questions",
+    "without_image": "the family answers nothing without an image",
+    "choose": "the family does not choose among answers",
+    "match": "the family does not tell whether a caption belongs to an image",
+    "retrieve": "the family embeds no images and texts",
+    "rerank": "the family cannot order candidates anew",
+    "probe": "the family reads no image by itself",
     "text": "no language model",
 }
+"""Why no system of a family takes part, whatever it has learned."""
+
+UNTRAINED_ABILITY = Ability({"text": _CANNOT["text"]})
+"""Of the baselines that do not train: they read no text, all else can be drawn or fixed beforehand."""
 
 
 def _asked(measure: Measure, evaluation: EvaluationSettings) -> bool:
@@ -149,11 +149,9 @@ def _asked(measure: Measure, evaluation: EvaluationSettings) -> bool:
     return optional.get(measure, True)
 
 
-def _reason(measure: Measure, ability: Ability, lacks: Collection[str]) -> str:
-    """The data's lack goes before the family's: it is the same for all systems."""
-    if lacks:
-        return f"the data has no {' and no '.join(sorted(lacks))}"
-    return _CANNOT[measure] if measure == "text" else f"the {ability.kind} {_CANNOT[measure]}"
+def _lack(lacks: Collection[str]) -> str:
+    """What the data has not goes before what a system cannot: it is the same for all."""
+    return f"the data has no {' and no '.join(sorted(lacks))}" if lacks else ""
 
 
 def _contents(datamodule: MultimodalDataModule, split: str) -> frozenset[str]:

@@ -89,7 +89,7 @@ def run_cell(root: Path, system: str, seed: int) -> None:
         )
         ledger["evaluation_s"] = round(time.monotonic() - evaluation_began_s, 2)
         ledger["peak_memory_bytes"] = max(ledger["peak_memory_bytes"], peak_memory_bytes())
-        ability = Ability.of(type(family))
+        ability = Ability.of(family)
         cell["not_applicable"] = not_applicable(ability, opened.datamodule, opened.settings.evaluation)
         cell["weights_hash"] = _hash(files.weights)
     cell["ledger"]["wall_s"] = round(cell["ledger"].get("wall_s", 0.0) + time.monotonic() - began_s, 2)

@@ -62,7 +62,7 @@ def evaluate_split(
     progress: Progress = lambda fraction: None,
 ) -> Evaluation:
     """Score what the family can do, the data has and the settings ask for, each as its own step."""
-    left_out = to_score(Ability.of(type(family)), datamodule, settings.evaluation, name)
+    left_out = to_score(Ability.of(family), datamodule, settings.evaluation, name)
     steps = [measure for measure, reason in left_out.items() if not reason]
     family.eval()
     scorer = Scorer(family, datamodule.split(name), datamodule.tokenizer, settings, datamodule.frequent_answers)

@@ -1,6 +1,6 @@
 """Latency as a user would feel it: one checkpoint of each system, interleaved, over rising resolution.
 
-Each system is timed for what its family can do; what it cannot do has no row.
+Each system is timed for what it can do; what it cannot do has no row.
 """
 
 import math
@@ -111,7 +111,7 @@ def seconds_of_task(
         texts: what is asked.
         plan: repeats, warm-up and tokens.
     """
-    able = [name for name in (task, *_WAITED_FOR) if name in family.tasks and name in _WAITED_FOR]
+    able = [name for name in (task, *_WAITED_FOR) if name in family.able() and name in _WAITED_FOR]
     if not able:
         return math.nan
     measure = _WAITED_FOR[able[0]]
@@ -143,7 +143,7 @@ def _measure(
     family: Family, images: Tensor, sizes: Tensor, texts: Texts, num_tokens: int, only: str = ""
 ) -> dict[str, float]:
     """Seconds of each thing a user waits for, or of those of one task."""
-    tasks = {only} if only else family.tasks
+    tasks = {only} if only else family.able()
     found: dict[str, float] = {}
 
     def timed(work: Callable[[], Any]) -> float:

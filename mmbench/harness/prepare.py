@@ -59,7 +59,7 @@ def prepare_data(root: Path, trial_budget: str = "") -> None:
     for name, system in settings.systems.items():
         family = assemble(system, untrained(settings), datamodule, files.runs_dir)
         check_budget(name, system, family, settings, datamodule)
-        check_decisive(name, type(family), datamodule, settings)
+        check_decisive(name, family, datamodule, settings)
         stages[name] = [described(family, stage) for stage in system.stages]
         if trial_budget:
             _check_trial_budget(name, system, family, replace(settings, budget=trial_budget), datamodule)

@@ -298,9 +298,8 @@ def _load_whole(family: Family, path: Path) -> None:
     """
     if not path.is_file():
         raise UserError(f"a system's 'weights' are '{path}', but there is no such file: give what mmbench import wrote")
-    adapters = {name: tensor for name, tensor in family.state_dict().items() if name.startswith("lora.")}
     try:
-        family.load_state_dict(adapters | load_file(path))  # adapters are new: no file has them
+        family.fill(load_file(path))
     except (RuntimeError, SafetensorError) as error:
         detail = " ".join(str(error).split())[:300]
         raise UserError(

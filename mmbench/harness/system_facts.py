@@ -33,7 +33,7 @@ def system_facts(names: list[str], folder: Path) -> dict[str, dict[str, Any]]:
                 datamodule.setup()
             (system,) = settings.systems.values()
             family = assemble(system, settings, datamodule, folder)
-            found[name] = {"parameters": family.num_parameters(), "tasks": sorted(family.tasks)}
+            found[name] = {"parameters": family.num_parameters(), "tasks": sorted(family.able())}
         except UserError as error:
             found[name] = {"error": str(error)}
         if time.monotonic() - told_s > _TOLD_EVERY_S:

@@ -10,9 +10,8 @@ from mmbench.config.errors import UserError
 from mmbench.config.settings import Settings
 from mmbench.data.example import VALIDATION
 from mmbench.families.family import Family
-from mmbench.families.registry import family_class
 from mmbench.harness.applicable import Ability, not_applicable
-from mmbench.harness.cell import system_settings, trained
+from mmbench.harness.cell import build, system_settings, trained
 from mmbench.harness.evaluate import evaluate_split
 from mmbench.harness.latency import Texts, seconds_of_task
 from mmbench.harness.objective import VALIDATION_LOSS, objective, task_of
@@ -35,7 +34,7 @@ def run_trial(root: Path, system: str, number: int) -> None:
     files = opened.files.trial(system, number)
     metric = opened.settings.tuning.metric
     described = system_settings(opened.settings, system)
-    ability = Ability.of(family_class(described.family))
+    ability = Ability.of(build(opened, described))
     reasons = not_applicable(ability, opened.datamodule, opened.settings.evaluation, VALIDATION)
     if (reason := reasons.get(metric.split("@")[0])) is not None:
         raise UserError(f"trials of {system} cannot be scored by {metric}: {reason}")

@@ -10,10 +10,6 @@ from mmbench.families.family import Family
 from mmbench.interchange.foreign import Foreign
 from mmbench.nn.tensor_names import Joined, to_ours, to_theirs
 
-OWN_PARTS = ("heads.",)
-"""What a family has that no foreign checkpoint does: the queries and projections of retrieval by embedding."""
-
-
 _COUNTED = (".position_ids", ".inv_freq")
 """Ends of the names of tensors that only count, which older files hold."""
 
@@ -23,7 +19,7 @@ class Moved:
     """A checkpoint's tensors, sorted."""
 
     state: dict[str, Tensor]
-    """Of the family, under our names."""
+    """Of the family, under our names; nothing of what the checkpoint does not have."""
     kept: dict[str, Tensor]
     """Those that the family does without, under their own names."""
 
@@ -54,7 +50,8 @@ def move_in(tensors: dict[str, Tensor], foreign: Foreign, family: Family) -> Mov
             f"{len(left_over)} tensors of the checkpoint have no place in the system, first '{left_over[0]}': it has "
             "parts that its config.json does not tell of"
         )
-    absent = [name for name in own if name not in state and not name.startswith(OWN_PARTS)]
+    may_lack = tuple(f"{part}." for part in family.may_be_new)
+    absent = [name for name in own if name not in state and not name.startswith(may_lack)]
     wrong = [name for name in state if state[name].shape != own[name].shape]
     if absent or wrong:
         name = (absent or wrong)[0]
@@ -63,8 +60,7 @@ def move_in(tensors: dict[str, Tensor], foreign: Foreign, family: Family) -> Mov
             f"the checkpoint does not fit its config.json: the system's '{name}' has the shape "
             f"{tuple(own[name].shape)}, and the checkpoint {shape}; fetch the folder anew"
         )
-    rest = {name: tensor for name, tensor in own.items() if name not in state}
-    return Moved(state | rest, tensors)
+    return Moved(state, tensors)
 
 
 def move_out(state: Mapping[str, Tensor], kept: Mapping[str, Tensor], foreign: Foreign) -> dict[str, Tensor]:

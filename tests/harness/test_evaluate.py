@@ -2,18 +2,27 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 import pytest
+from safetensors.torch import save_file
 
 from mmbench.config.errors import UserError
+from mmbench.config.model import StageSettings
 from mmbench.config.settings import Settings
 from mmbench.config.training import EvaluationSettings
 from mmbench.data.datamodule import MultimodalDataModule
 from mmbench.families.family import Family, Task
-from mmbench.harness.applicable import UNTRAINED_ABILITY, Ability, check_decisive, data_tasks, not_applicable
+from mmbench.harness.applicable import (
+    RECALLS,
+    UNTRAINED_ABILITY,
+    Ability,
+    check_decisive,
+    data_tasks,
+    not_applicable,
+)
 from mmbench.harness.baselines import chance, evaluate_baseline, majority
 from mmbench.harness.evaluate import evaluate_split
 from mmbench.harness.foils import foils
@@ -113,7 +122,7 @@ def test_a_blind_family_has_no_more_than_chance(settings: Settings, datamodule: 
     assert found["match_accuracy"] == 0.5
     assert found["vqa_accuracy"] == found["vqa_accuracy_without_image"]
     assert found["zero_shot_accuracy"] == pytest.approx(1 / 3)
-    reasons = not_applicable(Ability.of(type(family)), datamodule, EVERYTHING)
+    reasons = not_applicable(Ability.of(family), datamodule, EVERYTHING)
     assert reasons["linear_probe_accuracy"] == "the family reads no image by itself"
     assert "linear_probe_accuracy" not in found
 
@@ -127,17 +136,50 @@ def test_what_a_family_cannot_do_is_neither_tried_nor_zero(
 ) -> None:
     scores = evaluated(OnlyAnswers(datamodule), datamodule, settings)
     assert set(scores["metric"]) == {"vqa_accuracy", "vqa_accuracy_without_image", "linear_probe_accuracy"}
-    reasons = not_applicable(Ability.of(OnlyAnswers), datamodule, EVERYTHING)
+    reasons = not_applicable(Ability.of(OnlyAnswers(datamodule)), datamodule, EVERYTHING)
     assert reasons["cider_d"] == reasons["bleu_4"] == "the family writes no captions"
     assert reasons["text_loss"] == "no language model"
     assert reasons["reranked_image_to_text_recall"] == "the family cannot order candidates anew"
     assert not set(reasons) & set(scores["metric"])
 
 
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"stages": []}, "no stage trained its heads"),
+        ({"stages": [StageSettings(train=["connector"])]}, "no stage trained its heads"),
+        ({"objectives": {"contrastive": 0.0}}, "its objective 'contrastive' is off"),
+    ],
+)
+def test_what_a_system_has_not_learned_is_not_scored(
+    settings: Settings, datamodule: MultimodalDataModule, changed: dict[str, Any], reason: str
+) -> None:
+    family = assemble(replace(settings.systems["unified"], **changed), settings, datamodule, Path())
+    reasons = not_applicable(Ability.of(family), datamodule, EVERYTHING)
+    of_heads = {*RECALLS, *(f"reranked_{name}" for name in RECALLS), "zero_shot_accuracy"}
+    assert {name for name, words in reasons.items() if words == reason} == of_heads
+    scored = {name.partition("@")[0] for name in evaluated(family, datamodule, settings)["metric"]}
+    assert not scored & of_heads and {"match_accuracy", "cider_d"} <= scored
+    asked = replace(settings, deciding=replace(settings.deciding, pair=["it", "b"], metric="text_to_image_recall@5"))
+    with pytest.raises(UserError, match=f"'it' cannot be decided on text_to_image_recall@5: {reason}"):
+        check_decisive("it", family, datamodule, asked)
+
+
+def test_weights_that_hold_the_heads_were_learned_before(
+    settings: Settings, datamodule: MultimodalDataModule, tmp_path: Path
+) -> None:
+    trained = assemble(settings.systems["unified"], settings, datamodule, Path()).state_dict()
+    imported = {name: tensor for name, tensor in trained.items() if not name.startswith("heads.")}
+    for name, weights, able in (("trained", trained, True), ("imported", imported, False)):
+        save_file(weights, tmp_path / name)
+        system = replace(settings.systems["unified"], stages=[], weights=str(tmp_path / name))
+        assert ("retrieve" in assemble(system, settings, datamodule, Path()).able()) == able
+
+
 def test_every_metric_has_a_score_or_a_reason(settings: Settings, datamodule: MultimodalDataModule) -> None:
     for family in (Knowing, OnlyAnswers):
         scored = {name.partition("@")[0] for name in evaluated(family(datamodule), datamodule, settings)["metric"]}
-        reasons = set(not_applicable(Ability.of(family), datamodule, EVERYTHING))
+        reasons = set(not_applicable(Ability.of(family(datamodule)), datamodule, EVERYTHING))
         assert not scored & reasons
         ours = {"bleu_4", "text_loss_before"}  # made of predictions, and before training
         assert len((scored | reasons) - ours) == 14
@@ -150,11 +192,11 @@ def test_what_the_data_has_not_is_said_before_what_the_family_cannot(settings: S
             example.label = ""
             for question in example.questions:
                 question.choices = []
-    reasons = not_applicable(Ability.of(OnlyAnswers), plain, EVERYTHING)
+    reasons = not_applicable(Ability.of(OnlyAnswers(plain)), plain, EVERYTHING)
     assert reasons["choice_accuracy"] == "the data has no multiple-choice questions"
     assert reasons["zero_shot_accuracy"] == reasons["linear_probe_accuracy"] == "the data has no labels"
     assert "choose" not in data_tasks(plain) and "classify" not in data_tasks(plain)
-    assert "linear_probe_accuracy" not in not_applicable(Ability.of(OnlyAnswers), plain, EvaluationSettings())
+    assert "linear_probe_accuracy" not in not_applicable(Ability.of(OnlyAnswers(plain)), plain, EvaluationSettings())
 
 
 def test_baselines_have_the_values_of_chance(settings: Settings, datamodule: MultimodalDataModule) -> None:
@@ -198,9 +240,9 @@ def test_the_right_choice_is_what_most_people_answered(datamodule: MultimodalDat
 def test_a_system_that_cannot_be_decided_on_is_refused(settings: Settings, datamodule: MultimodalDataModule) -> None:
     asked = replace(settings, deciding=replace(settings.deciding, pair=["it", "other"], metric="cider_d"))
     with pytest.raises(UserError, match="'it' cannot be decided on cider_d: the family writes no captions"):
-        check_decisive("it", OnlyAnswers, datamodule, asked)
-    check_decisive("it", Knowing, datamodule, asked)
-    check_decisive("third", OnlyAnswers, datamodule, asked)
+        check_decisive("it", OnlyAnswers(datamodule), datamodule, asked)
+    check_decisive("it", Knowing(datamodule), datamodule, asked)
+    check_decisive("third", OnlyAnswers(datamodule), datamodule, asked)
     tuned = replace(settings, tuning=replace(settings.tuning, trials=2, metric="text_to_image_recall@5"))
     with pytest.raises(UserError, match="cannot be tuned by text_to_image_recall@5: the family embeds no images"):
-        check_decisive("it", OnlyAnswers, datamodule, tuned)
+        check_decisive("it", OnlyAnswers(datamodule), datamodule, tuned)

@@ -125,7 +125,7 @@ def test_preset(name: str, settings: Settings, datamodule: MultimodalDataModule,
         scores = found.scores[found.scores["metric"] == metric]["score"]
         assert (len(scores) > 0) == (task in family.tasks), task
         assert bool(scores.notna().all()), metric
-    excused = not_applicable(Ability.of(type(family)), datamodule, settings.evaluation)
+    excused = not_applicable(Ability.of(family), datamodule, settings.evaluation)
     for task, metric in METRIC_OF.items():
         assert (metric.partition("@")[0] in excused) == (task not in family.tasks), "what is not scored has a reason"
 

@@ -115,7 +115,7 @@ def both(model: nn.Module, folder: Path, eos: int = EOS, **tokens: int) -> Both:
 def open_imported(folder: Path, eos: int = EOS) -> Any:
     """An imported folder as the family that it holds."""
     family = build_foreign(read_folder(folder), BOS, eos)
-    family.load_state_dict(load_file(folder / WEIGHTS))
+    family.fill(load_file(folder / WEIGHTS))
     return family.eval()
 
 

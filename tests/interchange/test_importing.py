@@ -69,8 +69,8 @@ def test_names_of_other_versions(model: Both, changes: dict[str, str], tmp_path:
     assert read_tensors(source).keys() != model.tensors.keys()
     import_checkpoint(source, tmp_path / "ours")
     ours, expected = load_file(tmp_path / "ours" / "system.safetensors"), model.family.state_dict()
-    assert ours.keys() == expected.keys()
-    assert all(torch.equal(ours[name], tensor) for name, tensor in expected.items())
+    assert ours.keys() == {name for name in expected if not name.startswith("heads.")}, "no checkpoint has these"
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in ours.items())
 
 
 def test_shards_of_bfloat16_and_weights_trained_further(model: Both, tmp_path: Path) -> None:

@@ -34,11 +34,17 @@ OBJECTIVES = ("contrastive", "match", "masked_text", "masked_image", "classify")
 class CoAttn(AnswerChooser):
     """encoder and language model -> co-attention blocks -> heads for matching, masked words and patches, and answers.
 
-    A task whose objective is off is not learned: all its candidates then tie, which scores as chance, and questions
-    stay without an answer.
+    A task whose objective is off is not learned, and not scored.
     """
 
     tasks: ClassVar[frozenset[Task]] = frozenset(("answer", "choose", "match", "retrieve", "rerank"))
+    learned_by: ClassVar[Mapping[Task, tuple[str, str]]] = {
+        "answer": ("heads", "classify"),
+        "choose": ("heads", "classify"),
+        "match": ("heads", "match"),
+        "retrieve": ("heads", "contrastive"),
+        "rerank": ("heads", "match"),
+    }
     can_withhold: ClassVar[frozenset[str]] = frozenset(("image", "text"))
     objectives: ClassVar[tuple[str, ...]] = OBJECTIVES
     matched_width: ClassVar[str] = "feed_forward_width"
@@ -96,6 +102,15 @@ class CoAttn(AnswerChooser):
             "co_attention": self.co_attention,
             "heads": self.heads,
         }
+
+    def unable(self) -> dict[Task, str]:
+        """A head that was not built cannot have come with weights either."""
+        absent: dict[Task, str] = {
+            task: f"its objective '{objective}' is off"
+            for task, (_, objective) in self.learned_by.items()
+            if getattr(self.heads, objective) is None
+        }
+        return super().unable() | absent
 
     # What is read.
 

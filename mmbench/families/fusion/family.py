@@ -29,6 +29,7 @@ class Fusion(AnswerChooser):
     """
 
     tasks: ClassVar[frozenset[Task]] = frozenset(("answer", "choose"))
+    learned_by: ClassVar[Mapping[Task, tuple[str, str]]] = dict.fromkeys(tasks, ("classifier", "classify"))
     can_withhold: ClassVar[frozenset[str]] = frozenset(("image", "text"))
     objectives: ClassVar[tuple[str, ...]] = ("classify",)
     matched_width: ClassVar[str] = "feed_forward_width"
