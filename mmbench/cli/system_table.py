@@ -1,4 +1,4 @@
-"""The table of systems: what is read off their files, and what must be built to be known, kept for the next time."""
+"""The table of systems: what their files say, and what must be built to be known, kept for the next time."""
 
 import contextlib
 import functools
@@ -31,20 +31,22 @@ _TASKS = {
     "text": "read text",
 }
 """What a family can do, in the order and the words of the table."""
+_MANY = 4
+"""More systems than this are counted, not named."""
+_NOTES = (
+    "Parameters: at the scale 'tiny' on the built-in scenes.",
+    f"All that a system can do, and is scored on: {', '.join(_TASKS.values())}.",
+)
 _DECIDES = ("families", "nn", "data", "config")
 """The packages of which a change may change the facts."""
 
 
-def notes() -> list[str]:
-    """What stands below the table."""
-    return [
-        "Parameters: at the scale 'tiny' on the built-in scenes.",
-        f"All that a system can do, and is scored on: {', '.join(_TASKS.values())}.",
-    ]
+def system_table() -> tuple[list[list[str]], list[str]]:
+    """A row a shipped system, by family, and what stands below them.
 
-
-def system_rows() -> list[list[str]]:
-    """A row a shipped system, by family: name, family, parameters at `tiny`, what it can do, what it stands for."""
+    A row has name, family, parameters at `tiny`, what it can do, and what it stands for. What could not be built is
+    "unknown", and why is said below.
+    """
     trees = {name: system_tree(find_preset("systems", name)) for name in preset_names("systems")}
     facts = _facts(list(trees))
     rows = []
@@ -52,17 +54,30 @@ def system_rows() -> list[list[str]]:
         family = str(tree.get("family", SystemSettings.family))
         one = facts[name]
         can = [words for task, words in _TASKS.items() if task in one.get("tasks", ())]
-        said = "all" if len(can) == len(_TASKS) else ", ".join(can) or one.get("error", "")
-        counted = _in_words(one["parameters"]) if "parameters" in one else "unknown"
+        said = "unknown" if "error" in one else "all" if len(can) == len(_TASKS) else ", ".join(can)
+        counted = "unknown" if "error" in one else _in_words(one["parameters"])
         rows.append([name, family, counted, said, _stands_for(name, tree)])
-    return sorted(rows, key=lambda row: (_place(row[1]), row[1], row[0] != row[1], row[0]))
+    rows = sorted(rows, key=lambda row: (_place(row[1]), row[1], row[0] != row[1], row[0]))
+    return [list(HEADER), *rows], [*_NOTES, *_unknown(facts)]
+
+
+def _unknown(facts: dict[str, dict[str, Any]]) -> list[str]:
+    """One line a reason."""
+    failed: dict[str, list[str]] = {}
+    for name, one in facts.items():
+        if "error" in one:
+            failed.setdefault(one["error"], []).append(name)
+    counted = {
+        reason: ", ".join(names) if len(names) <= _MANY else f"{len(names)} systems" for reason, names in failed.items()
+    }
+    return [f"Unknown of {names}: {reason}" for reason, names in counted.items()]
 
 
 def _stands_for(name: str, tree: dict[str, Any]) -> str:
     path = find_preset("systems", name)
     other = str(read_yaml(path).get("same_as") or "")
     if other:
-        return f"another name of {other}"
+        return f"same as {other}"
     return str(tree.get("paper") or describe(path))
 
 
@@ -75,21 +90,31 @@ def _in_words(number: int) -> str:
 
 
 def _facts(names: list[str]) -> dict[str, dict[str, Any]]:
-    """Parameters and tasks of each system; what is not known yet is found out by a process that builds it."""
+    """Parameters and tasks of each system, or why they are not known; what is known is kept for the next time."""
     folder = user_cache()
     kept = _read(folder / "systems.json")
     keys = {name: _key(find_preset("systems", name)) for name in names}
     unknown = [name for name in names if keys[name] not in kept]
-    if unknown:
-        told = f"mmbench: building {len(unknown)} systems once to count their parameters; this is kept in {folder}"
-        print(told, file=sys.stderr, flush=True)
-        with tempfile.TemporaryDirectory() as made:
-            words = [sys.executable, "-m", "mmbench.harness.system_facts", made, *unknown]
-            done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True)
-        found = json.loads(done.stdout.splitlines()[-1])
-        kept |= {keys[name]: facts for name, facts in found.items()}
-        _write(folder / "systems.json", {key: kept[key] for key in keys.values()})
-    return {name: kept[keys[name]] for name in names}
+    if not unknown:
+        return {name: kept[keys[name]] for name in names}
+    told = f"mmbench: building {len(unknown)} systems once to count their parameters; this is kept in {folder}"
+    print(told, file=sys.stderr, flush=True)
+    found = {name: kept[keys[name]] for name in names if keys[name] in kept} | _build(unknown)
+    _write(folder / "systems.json", {keys[name]: one for name, one in found.items() if "error" not in one})
+    return found
+
+
+def _build(names: list[str]) -> dict[str, dict[str, Any]]:
+    """By a process of its own, so that it takes the memory with it; however it ends, what it has told is taken."""
+    with tempfile.TemporaryDirectory() as made:
+        words = [sys.executable, "-m", "mmbench.harness.system_facts", made, *names]
+        done = subprocess.run(words, stdout=subprocess.PIPE, text=True)
+    found: dict[str, dict[str, Any]] = {}
+    for line in done.stdout.splitlines():
+        with contextlib.suppress(ValueError):  # a line that is cut short, or is another library's
+            found |= json.loads(line)
+    how = f"by signal {-done.returncode}" if done.returncode < 0 else f"with exit code {done.returncode}"
+    return {name: found.get(name, {"error": f"the process that builds the systems ended {how}"}) for name in names}
 
 
 def _key(path: Path) -> str:
