@@ -107,6 +107,7 @@ def test_features_are_the_blocks_outputs(encoder: Any) -> None:
         torch.testing.assert_close(with_class, seen[layer])
         torch.testing.assert_close(tokens, seen[layer][:, 1:])
     torch.testing.assert_close(encoder.final_norm(patches[3]), encoder(images))
+    assert encoder.num_class_tokens == 1
 
 
 def test_features_of_a_model_without_class_token() -> None:
