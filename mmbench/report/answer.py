@@ -201,7 +201,7 @@ def _against_blind(summary: Summary, metric: str, names: list[str]) -> Text:
             ahead.append(_ahead_of_blind(name, pair, shown))
     said: Text = []
     if beats:
-        said += text(f"On {shown.label} the blind baseline (same language model, no image) is beaten by ")
+        said += text(f"On {shown.label} the blind baseline (the shared language model, no image) is beaten by ")
         for number, part in enumerate(beats):
             said += [*text((", " if number < len(beats) - 1 else " and ") if number else ""), *part]
         said += text(" points. " if shown.scale == 100 else ". ")
