@@ -4,10 +4,9 @@ import os
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -16,16 +15,12 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from mmbench.config.baselines import UNTRAINED
-from mmbench.harness.jsonl import LogTail
-from mmbench.harness.run_files import CellFiles, RunFiles, TrialFiles, read_json
+from mmbench.harness.cell_views import ENDED, CellView, PhaseView, remaining_s
+from mmbench.harness.run_files import RunFiles, TrialFiles
 
 _READ_INTERVAL_S = 0.25
 _PLAIN_INTERVAL_S = 15.0
 _PLAIN_SHORTEST_S = 2.0
-_TRAINING_PART = 0.85
-"""What training counts for in the bar of all cells; the rest of a cell is evaluation."""
-_ENDED = ("done", "failed", "pruned")
 _STYLES = {"done": "green", "failed": "bold red", "pruned": "yellow", "waiting": "dim"}
 
 
@@ -54,8 +49,8 @@ class ComparisonDisplay:
         self._jobs = max(1, jobs)
         self._run = run
         self._noun, self._num_planned = "cells", 0
-        self._views: list[_CellView] = []
-        self._phase: _PhaseView | None = None
+        self._views: list[CellView] = []
+        self._phase: PhaseView | None = None
         self._lock = threading.Lock()
         self._failed: set[str] = set()
         self._last_read_s = -1e9
@@ -105,14 +100,14 @@ class ComparisonDisplay:
         """Show these cells from now on; those that were shown before keep what is known of them."""
         with self._lock:
             known = {(view.files.system, view.files.number): view for view in self._views if self._noun == "cells"}
-            self._views = [known.get(cell) or _CellView(self._run.cell(*cell)) for cell in cells]
+            self._views = [known.get(cell) or CellView(self._run.cell(*cell)) for cell in cells]
             self._noun = "cells"
             self._num_planned = self._plain.num_cells = len(self._views)
 
     def plan_trials(self, trials: Sequence[TrialFiles], num_planned: int) -> None:
         """Show trials from now on: these, and those that `add` brings, of so many."""
         with self._lock:
-            self._views = [_CellView(files) for files in trials]
+            self._views = [CellView(files) for files in trials]
             self._noun = "trials"
             self._num_planned = self._plain.num_cells = max(num_planned, len(trials))
 
@@ -120,7 +115,7 @@ class ComparisonDisplay:
         """Show another trial, unless it is shown."""
         with self._lock:
             if all(view.files != trial for view in self._views):
-                self._views.append(_CellView(trial))
+                self._views.append(CellView(trial))
             self._num_planned = self._plain.num_cells = max(self._num_planned, len(self._views))
 
     def say(self, text: str) -> None:
@@ -131,7 +126,7 @@ class ComparisonDisplay:
         """Show a step before or after the cells, such as the pretraining with its ``progress.json``; None ends it."""
         before = self._phase
         with self._lock:
-            self._phase = None if label is None else _PhaseView(label, progress_path, time.monotonic())
+            self._phase = None if label is None else PhaseView(label, progress_path, time.monotonic())
         if before is not None:
             took = duration(time.monotonic() - before.began_s)
             if self._live is not None:
@@ -162,7 +157,7 @@ class ComparisonDisplay:
             if hidden:
                 parts.append(Text(hidden, style="dim"))
             if self._phase is not None:
-                parts.append(self._phase.line())
+                parts.append(_phase_line(self._phase))
             if self._views:
                 parts.append(self._total())
             return Group(*parts)
@@ -182,79 +177,6 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{whole % 60:02d}" if hours else f"{minutes}:{whole % 60:02d}"
 
 
-class _CellView:
-    """One cell as its files last told it; unchanged files are not read again."""
-
-    def __init__(self, files: CellFiles) -> None:
-        self.files = files
-        self.name = files.title
-        self.status = "waiting"
-        self.reason = ""
-        self.wall_s: float | None = None
-        self.phase = ""
-        self.fraction = 0.0
-        self.samples_per_s: float | None = None
-        self.remaining_s: float | None = None
-        self.loss: float | None = None
-        self._log = LogTail(files.log)
-        self._cell = _WatchedJson(files.cell)
-        self._progress = _WatchedJson(files.progress)
-
-    @property
-    def ended(self) -> bool:
-        return self.status in _ENDED
-
-    @property
-    def running(self) -> bool:
-        return self.status not in (*_ENDED, "waiting")
-
-    @property
-    def share(self) -> float:
-        """How much of the whole cell, evaluation included, is behind it."""
-        if self.ended or not self.running:
-            return float(self.ended)
-        if self.phase.startswith("evaluat"):
-            return _TRAINING_PART + (1 - _TRAINING_PART) * self.fraction
-        return _TRAINING_PART * self.fraction
-
-    def read(self) -> None:
-        content = self._cell.read()
-        if content is not None:
-            self.status = str(content.get("status") or "waiting")
-            self.reason = str(content.get("reason") or "")
-            self.wall_s = _number((content.get("ledger") or {}).get("wall_s"))
-        if self.status == "waiting":
-            return
-        progress = self._progress.read() if self.running else None
-        if progress is not None:
-            self.phase = str(progress.get("phase") or self.status)
-            self.fraction = min(1.0, max(0.0, _number(progress.get("fraction")) or 0.0))
-            self.samples_per_s = _number(progress.get("samples_per_s"))
-            self.remaining_s = _number(progress.get("remaining_s"))
-        for line in self._log.read():
-            self.loss = _number(line.get("loss")) or self.loss
-
-
-@dataclass
-class _PhaseView:
-    """A step before or after the cells."""
-
-    label: str
-    progress_path: Path | None
-    began_s: float
-    fraction: float | None = None
-    remaining_s: float | None = None
-
-    def read(self) -> None:
-        content = _read_json(self.progress_path) if self.progress_path is not None else None
-        if content is not None:
-            self.fraction, self.remaining_s = _number(content.get("fraction")), _number(content.get("remaining_s"))
-
-    def line(self) -> RenderableType:
-        left = "" if self.remaining_s is None else f"{duration(self.remaining_s)} left"
-        return _bar_line(self.label, self.fraction, left or duration(time.monotonic() - self.began_s))
-
-
 class _PlainLines:
     """Lines for a log file: at each change of phase, and now and then between."""
 
@@ -263,7 +185,7 @@ class _PlainLines:
         self.num_cells = 0
         self._said: dict[str, tuple[str, int, float]] = {}
 
-    def cell(self, index: int, view: _CellView) -> None:
+    def cell(self, index: int, view: CellView) -> None:
         if view.status == "waiting":
             return
         phase = view.status if view.ended else view.phase or view.status
@@ -280,7 +202,7 @@ class _PlainLines:
                 parts.append(f"{duration(view.remaining_s)} left")
         self._print("  ".join([f"[{index:3d}/{self.num_cells}] {view.name}", *parts]))
 
-    def phase(self, phase: _PhaseView) -> None:
+    def phase(self, phase: PhaseView) -> None:
         if phase.fraction is not None and self._due(phase.label, phase.label, phase.fraction):
             left = "" if phase.remaining_s is None else f"  {duration(phase.remaining_s)} left"
             self._print(f"{phase.label}  {phase.fraction:.0%}{left}")
@@ -290,7 +212,7 @@ class _PlainLines:
         last = self._said.get(name)
         if last is not None and last[0] == phase:
             since_s = now_s - last[2]
-            if phase in _ENDED or since_s < _PLAIN_SHORTEST_S:
+            if phase in ENDED or since_s < _PLAIN_SHORTEST_S:
                 return False
             if tenth == last[1] and since_s < _PLAIN_INTERVAL_S:
                 return False
@@ -301,7 +223,12 @@ class _PlainLines:
         self._console.print(escape(text), highlight=False, soft_wrap=True)
 
 
-def _table(views: Sequence[_CellView]) -> Table:
+def _phase_line(phase: PhaseView) -> RenderableType:
+    left = "" if phase.remaining_s is None else f"{duration(phase.remaining_s)} left"
+    return _bar_line(phase.label, phase.fraction, left or duration(time.monotonic() - phase.began_s))
+
+
+def _table(views: Sequence[CellView]) -> Table:
     table = Table(box=None, expand=True, padding=(0, 2, 0, 0), header_style="dim", show_edge=False)
     table.add_column("system", no_wrap=True, overflow="ellipsis", max_width=16)
     is_trial = bool(views) and isinstance(views[0].files, TrialFiles)
@@ -316,7 +243,7 @@ def _table(views: Sequence[_CellView]) -> Table:
     return table
 
 
-def _that_fit(views: Sequence[_CellView], room: int) -> tuple[list[_CellView], str]:
+def _that_fit(views: Sequence[CellView], room: int) -> tuple[list[CellView], str]:
     """The cells that a low terminal shows: those under way, then failed, then next, then the last finished ones."""
     if len(views) <= room:
         return list(views), ""
@@ -332,7 +259,7 @@ def _that_fit(views: Sequence[_CellView], room: int) -> tuple[list[_CellView], s
     return [view for view in views if id(view) in kept], f"… and {text}"
 
 
-def _row(view: _CellView) -> list[RenderableType]:
+def _row(view: CellView) -> list[RenderableType]:
     phase = view.phase if view.running and view.phase else view.status
     style = _STYLES.get(view.status, "")
     middle: RenderableType = ""
@@ -367,57 +294,3 @@ def _bar_line(label: str, share: float | None, text: str) -> Table:
     bar: RenderableType = "" if share is None else ProgressBar(total=1.0, completed=share, complete_style="magenta")
     line.add_row(Text(label, style="bold"), bar, text)
     return line
-
-
-def remaining_s(views: Sequence[_CellView], jobs: int, num_to_come: int = 0) -> float | None:
-    """Seconds until the last cell ends, unseen ones included; None while nothing tells how long a cell takes."""
-    whole_s: dict[str, list[float]] = {}
-    for view in views:
-        if view.files.system in UNTRAINED:
-            continue
-        if view.status == "done" and view.wall_s:
-            whole_s.setdefault(view.files.system, []).append(view.wall_s)
-        elif view.running and view.remaining_s is not None and 0.02 < view.share < _TRAINING_PART:
-            whole_s.setdefault(view.files.system, []).append(view.remaining_s / (1 - view.fraction))
-    if not whole_s:
-        return None
-    means = {system: sum(times) / len(times) for system, times in whole_s.items()}
-    usual_s = sum(means.values()) / len(means)
-    left_s = [
-        (1 - view.share) * means.get(view.files.system, usual_s)
-        for view in views
-        if not view.ended and view.files.system not in UNTRAINED
-    ]
-    left_s += [usual_s] * num_to_come
-    return max([sum(left_s) / jobs, *left_s]) if left_s else 0.0
-
-
-class _WatchedJson:
-    """A JSON file that is read only when it changed."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._seen: tuple[int, int] = (0, 0)
-
-    def read(self) -> dict[str, Any] | None:
-        """The content; None where it did not change since the last call or is not there."""
-        try:
-            status = self._path.stat()
-        except FileNotFoundError:
-            return None
-        if (status.st_mtime_ns, status.st_ino) == self._seen:
-            return None
-        self._seen = (status.st_mtime_ns, status.st_ino)
-        return _read_json(self._path)
-
-
-def _read_json(path: Path) -> dict[str, Any] | None:
-    try:
-        content = read_json(path)
-    except (FileNotFoundError, ValueError):
-        return None
-    return content if isinstance(content, dict) else None
-
-
-def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
