@@ -1,5 +1,6 @@
 """``mmbench import`` and ``mmbench export`` as a user meets them, without any network."""
 
+import hashlib
 import json
 import os
 import socket
@@ -138,6 +139,11 @@ def test_an_imported_checkpoint_is_scored_as_published_and_trained_further(check
     files = RunFiles(Path("runs") / "scored")
     cell = files.cell("tiny", 0).read()
     assert cell["status"] == "done" and cell["stages"] == [] and cell["ledger"]["samples"] == 0
+    weights = (Path("ours") / "system.safetensors").read_bytes()
+    assert cell["starting_weights_hash"] == hashlib.sha256(weights).hexdigest()[:16]
+    scores = pd.read_parquet(files.scores()).pivot(index=["system", "example_id"], columns="metric", values="score")
+    texts = scores.loc["tiny", ["text_loss", "text_loss_before"]].dropna()
+    assert len(texts) > 8 and (texts["text_loss"] - texts["text_loss_before"]).abs().max() == 0, "nothing was trained"
     published = transformers.LlavaForConditionalGeneration.from_pretrained(checkpoint).eval()
     assert captions_of(published, files) == captions_in(files)
 
