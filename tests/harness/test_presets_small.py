@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from mmbench.config.load import load_settings
-from mmbench.config.presets import preset_names
+from mmbench.config.presets import find_preset, preset_names
 from mmbench.config.settings import Settings
 from mmbench.config.system import objective_weights, own_settings
+from mmbench.config.yaml_text import read_yaml
 from mmbench.families.family import SharedParts
 from mmbench.families.registry import build_family
 from mmbench.families.seeing_decoder import SeeingDecoder
@@ -17,24 +18,30 @@ from mmbench.nn.decoder import Decoder
 from mmbench.nn.encoders import build_encoder
 from tests.harness.test_presets import OTHER_NAMES
 
-# The checkpoint of `small`, SmolLM2-135M, by its sizes; and a shape of CLIP's ViT-B/16, which open_clip builds slowly.
-SIZES = {"width": 576, "depth": 30, "num_heads": 9, "num_kv_heads": 3, "feed_forward_width": 1536}
-SHAPE = [
-    "encoder.library=timm",
-    "encoder.name=vit_base_patch16_224",
-    *(f"language_model.{key}={value}" for key, value in SIZES.items()),
-]
+# The checkpoints of the scales by their sizes: SmolLM2-135M and CLIP's ViT-B/16, Qwen2.5-7B and SigLIP's SO400M/14.
+ENCODER = {"small": "vit_base_patch16_224", "base": "vit_so400m_patch14_siglip_378"}
+SIZES = {
+    "small": {"width": 576, "depth": 30, "num_heads": 9, "num_kv_heads": 3, "feed_forward_width": 1536},
+    "base": {"width": 3584, "depth": 28, "num_heads": 28, "num_kv_heads": 4, "feed_forward_width": 18944},
+}
 PRESETS = [name for name in preset_names("systems") if name not in OTHER_NAMES]
+OWN_AT_BASE = [name for name in PRESETS if "base" in read_yaml(find_preset("systems", name)).get("scales", {})]
 
 
 @cache
-def settings_at_small() -> Settings:
-    return load_settings(PRESETS, scale="small", data="scenes", overrides=SHAPE)
+def settings_at(scale: str, image_size: int) -> Settings:
+    """All presets at once, as reading settings takes longer than building on no device."""
+    shape = ["encoder.library=timm", f"encoder.name={ENCODER[scale]}", f"image_size={image_size}"]
+    shape += [f"language_model.{key}={value}" for key, value in SIZES[scale].items()]
+    return load_settings(PRESETS, scale=scale, data="scenes", overrides=shape)
 
 
-@pytest.mark.parametrize("name", PRESETS)
-def test_preset_at_small(name: str) -> None:
-    settings = settings_at_small()
+@pytest.mark.parametrize(
+    ("scale", "name"), [*(("small", name) for name in PRESETS), *(("base", name) for name in OWN_AT_BASE)]
+)
+def test_preset_at_the_size_of_checkpoints(scale: str, name: str) -> None:
+    # Qwen2-VL's patches, two by two, do not divide the 378 pixels of `base`.
+    settings = settings_at(scale, 224 if scale == "small" else 392 if name == "qwen2-vl" else 378)
     system = settings.systems[name]
     own = own_settings(settings, system)
     assert "weights" in system.language_model or set(system.language_model) <= {"mrope_sections"}, "not a checkpoint's"
@@ -49,4 +56,4 @@ def test_preset_at_small(name: str) -> None:
         assert any(parameter.requires_grad for parameter in family.parameters())
     assert settings.image_size % family.size_step == 0
     if isinstance(family, SeeingDecoder):
-        assert family.decoder.config.depth == SIZES["depth"]
+        assert family.decoder.config.depth == SIZES[scale]["depth"]
