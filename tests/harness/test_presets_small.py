@@ -15,7 +15,7 @@ from mmbench.families.family import SharedParts
 from mmbench.families.registry import build_family
 from mmbench.families.seeing_decoder import SeeingDecoder
 from mmbench.nn.decoder import Decoder
-from mmbench.nn.encoders import build_encoder
+from mmbench.nn.encoders import ImageEncoder, build_encoder
 from tests.harness.test_presets import OTHER_NAMES
 
 # The checkpoints of the scales by their sizes: SmolLM2-135M and CLIP's ViT-B/16, Qwen2.5-7B and SigLIP's SO400M/14.
@@ -36,6 +36,12 @@ def settings_at(scale: str, image_size: int) -> Settings:
     return load_settings(PRESETS, scale=scale, data="scenes", overrides=shape)
 
 
+@cache
+def encoder_at(scale: str, image_size: int) -> ImageEncoder:
+    """The one that systems share, without the weights that the scale names."""
+    return build_encoder(replace(settings_at(scale, image_size).encoder, weights="random"), image_size)
+
+
 @pytest.mark.parametrize(
     ("scale", "name"), [*(("small", name) for name in PRESETS), *(("base", name) for name in OWN_AT_BASE)]
 )
@@ -45,9 +51,9 @@ def test_preset_at_the_size_of_checkpoints(scale: str, name: str) -> None:
     system = settings.systems[name]
     own = own_settings(settings, system)
     assert "weights" in system.language_model or set(system.language_model) <= {"mrope_sections"}, "not a checkpoint's"
-    of_encoder = own.encoder if system.encoder else replace(own.encoder, weights="random")
     with torch.device("meta"):
-        encoder = build_encoder(of_encoder, settings.image_size)
+        shared_encoder = encoder_at(scale, settings.image_size)
+        encoder = build_encoder(own.encoder, settings.image_size) if system.encoder else shared_encoder
         decoder = Decoder(Decoder.Config.from_settings(own.language_model, 49152))
         shared = SharedParts(encoder, decoder, 0, 1, image_size=settings.image_size, answers=[[2], [3]])
         family = build_family(system, shared, objective_weights(settings, system))
