@@ -33,7 +33,15 @@ class FrequentAnswers:
         kept = counts.most_common(num_answers)
         self.texts = [spelling[key] for key, _ in kept]
         self.covered = sum(count for _, count in kept) / counts.total() if counts else 1.0
-        self._classes = {key: number for number, (key, _) in enumerate(kept)}
+        self._classes = {_key(text): number for number, text in enumerate(self.texts)}
+
+    @classmethod
+    def of(cls, texts: list[str], covered: float) -> "FrequentAnswers":
+        """Those that were found before, by class."""
+        answers = cls([], 0)
+        answers.texts, answers.covered = texts, covered
+        answers._classes = {_key(text): number for number, text in enumerate(texts)}
+        return answers
 
     def class_of(self, answer: str) -> int | None:
         """The answer's place among ``texts``; None where it is not frequent."""

@@ -32,7 +32,7 @@ from mmbench.harness.processes import TaskFailedError
 from mmbench.harness.rank import train_in_ranks
 from mmbench.harness.run_files import CellFiles, RunFiles, TrialFiles, write_json
 from mmbench.harness.spending import peak_memory_bytes
-from mmbench.harness.starting_point import assemble
+from mmbench.harness.starting_point import assemble, untrained
 from mmbench.harness.tables import write_table
 from mmbench.harness.training import restore, train
 from mmbench.harness.tuned import tuned_values, tuning_ledger
@@ -114,7 +114,14 @@ def load_cell(cell_dir: Path, data: DataSettings | None = None) -> tuple[Family,
     if not CellFiles(cell_dir.resolve()).weights.exists():
         raise UserError(f"'{cell_dir}' has no trained weights: give a cell that has finished training")
     opened, files = open_cell(cell_dir.resolve(), data)
-    family = build(opened, system_settings(opened.settings, files.system))
+    # The cell's weights hold all parts: what they started from need not be there, and other data never had it.
+    family = assemble(
+        system_settings(opened.settings, files.system),
+        untrained(opened.settings),
+        opened.datamodule,
+        opened.files.runs_dir,
+        made_by=untrained(opened.run_settings),
+    )
     restore(family, files.weights)
     return family.to(device_of(opened.settings.trainer)).eval(), opened, files
 

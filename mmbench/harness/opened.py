@@ -11,6 +11,7 @@ from mmbench.config.data import DataSettings
 from mmbench.config.load import load_settings_file
 from mmbench.config.settings import Settings
 from mmbench.config.space import with_values
+from mmbench.data.answers import FrequentAnswers
 from mmbench.data.datamodule import MultimodalDataModule
 from mmbench.harness.matching import load_matching, with_widths
 from mmbench.harness.run_files import CellFiles, RunFiles, TrialFiles, read_json
@@ -56,7 +57,7 @@ def open_run(
     Args:
         root: ``runs/NAME``.
         seed: the training seed.
-        data: other data in the place of the run's own; the tokenizer stays the run's.
+        data: other data in the place of the run's own; the tokenizer and the frequent answers stay the run's.
         values: what differs from the run's settings, by dotted key.
     """
     files = RunFiles(root)
@@ -78,6 +79,8 @@ def open_run(
     if data is not None or not datamodule.take_up(files.prepared):
         datamodule.prepare_data()
         datamodule.setup()
+    if data is not None and files.answers.exists():
+        datamodule.frequent_answers = FrequentAnswers.of(**read_json(files.answers))
     return OpenedRun(files, settings, datamodule, run_settings)
 
 

@@ -66,6 +66,8 @@ def prepare_data(root: Path, trial_budget: str = "") -> None:
     dataset = datamodule.dataset
     aside = [{"id": one.id, "reason": one.reason} for split in dataset.splits.values() for one in split.set_aside]
     datamodule.tokenizer.save(files.tokenizer)
+    frequent = datamodule.frequent_answers
+    write_json(files.answers, {"texts": frequent.texts, "covered": frequent.covered})
     datamodule.keep(files.prepared)
     write_json(
         files.data,

@@ -54,6 +54,11 @@ class RunFiles:
         return self.root / "data.json"
 
     @property
+    def answers(self) -> Path:
+        """The frequent answers that a classifier chooses among."""
+        return self.root / "answers.json"
+
+    @property
     def stages(self) -> Path:
         """What trains and what is frozen in each stage of each system."""
         return self.root / "stages.json"
