@@ -69,10 +69,11 @@ def test_example_family_trains_and_answers(
 
 
 def test_example_system_builds(build: Build, tmp_path: Path) -> None:
-    (text,) = [block for block in blocks("yaml") if "gist" not in block]
-    system = system_of(text, tmp_path / "two-stage.yaml")
+    two_stages, two_scales = [block for block in blocks("yaml") if "gist" not in block]
+    system = system_of(two_stages, tmp_path / "two-stage.yaml")
     assert [stage.share for stage in system.stages] == [0.25, 0.75]
     build(system.family, stages=system.stages, **system.options)
+    build("crossattn", **system_of(two_scales, tmp_path / "latents.yaml").options)
 
 
 def test_table_of_families_is_complete(build: Build) -> None:
@@ -94,5 +95,5 @@ def names_in(cell: str) -> list[str]:
 
 
 def test_yaml_of_the_document_is_commented() -> None:
-    assert len(blocks("yaml")) == 2
+    assert len(blocks("yaml")) == 3
     assert all(block.startswith("# ") and isinstance(yaml.safe_load(block), dict) for block in blocks("yaml"))
