@@ -106,7 +106,7 @@ class GatedCrossAttention(nn.Module):
         batch, num_tokens, _ = context.shape
         heads = self.key_value(context).view(batch, num_tokens, 2, self.num_kv_heads, self.head_dim)
         k, v = heads.permute(2, 0, 3, 1, 4)
-        return _normed(self.key_norm, k), v
+        return k if self.key_norm is None else self.key_norm(k), v
 
     def forward(
         self,
@@ -131,7 +131,8 @@ class GatedCrossAttention(nn.Module):
         if isinstance(mask, Tensor):
             mask = ContextMask.of(mask, compute_dtype(x))
         q = self.query(self.attention_norm(x)).view(batch, length, -1, self.head_dim).transpose(1, 2)
-        attended = attend(_normed(self.query_norm, q), *kv, None if mask is None else mask.bias)
+        q = q if self.query_norm is None else self.query_norm(q)
+        attended = attend(q, *kv, None if mask is None else mask.bias)
         update = self.output(attended.transpose(1, 2).reshape(batch, length, -1))
         if mask is not None and self.unreached != "attention":
             update = update.masked_fill(~mask.reaches[..., None], 0)
@@ -142,11 +143,3 @@ class GatedCrossAttention(nn.Module):
                 update = update.masked_fill(~mask.reaches[..., None], 0)
             out = out + update * torch.tanh(self.feed_forward_gate)
         return out if sees_image is None else torch.where(sees_image[:, :, None], out, x)
-
-
-def _normed(norm: RMSNorm | None, heads: Tensor) -> Tensor:
-    """The heads, normed if they are to be; in the weights' type, as autocast does with LayerNorm, then in their own."""
-    if norm is None:
-        return heads
-    normed: Tensor = norm(heads.to(norm.weight.dtype))
-    return normed.to(heads.dtype)

@@ -23,11 +23,17 @@ class RMSNorm(nn.RMSNorm):
     def forward(self, x: Tensor) -> Tensor:
         """``[..., D]`` to the same."""
         weight, eps = self.weight, self.eps
-        in_one_type = x.dtype == weight.dtype == torch.float32
-        if x.device.type == "cpu" and eps is not None and in_one_type and torch.is_grad_enabled():
+        if x.dtype != weight.dtype:  # under autocast: in the weights' type, as LayerNorm is, then in its own
+            return self(x.to(weight.dtype)).to(x.dtype)
+        on_cpu = x.device.type == "cpu" and x.dtype == torch.float32
+        if _IS_FUSED and on_cpu and eps is not None and torch.is_grad_enabled():
             normed: Tensor = _LearnedOnCPU.apply(x, weight, eps)
             return normed
         return super().forward(x)
+
+
+_IS_FUSED = hasattr(torch.ops.aten, "_fused_rms_norm")
+"""Whether this version of PyTorch has the kernel whose by-product the gradient needs."""
 
 
 class _LearnedOnCPU(torch.autograd.Function):
