@@ -24,7 +24,7 @@ class RMSNorm(nn.RMSNorm):
         """``[..., D]`` to the same."""
         weight, eps = self.weight, self.eps
         if x.dtype != weight.dtype:  # under autocast: in the weights' type, as LayerNorm is, then in its own
-            return self(x.to(weight.dtype)).to(x.dtype)
+            return self.forward(x.to(weight.dtype)).to(x.dtype)
         on_cpu = x.device.type == "cpu" and x.dtype == torch.float32
         if _IS_FUSED and on_cpu and eps is not None and torch.is_grad_enabled():
             normed: Tensor = _LearnedOnCPU.apply(x, weight, eps)
