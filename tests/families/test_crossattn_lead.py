@@ -34,7 +34,7 @@ def test_the_last_tokens_of_the_lead_look_at_the_image(build: Build, lead_sees: 
 
 
 def test_it_learns_with_a_lead(build: Build, batch: Batch) -> None:
-    family = crossattn(build, open_gates=True, lead=[7, 8], layers=[-1], class_token=True, blocks=[1])
+    family = crossattn(build, open_gates=True, lead=[7, 8], layers=[-1], blocks=[1])
     loss = family.training_step(batch, 0)["loss"]
     gates = torch.autograd.grad(loss, list(family.parts()["gates"].parameters()))
     assert len(gates) == 2 and all(gate != 0 for gate in gates)
@@ -52,7 +52,12 @@ def test_it_learns_with_a_lead(build: Build, batch: Batch) -> None:
         ("crossattn", {"lead": [1], "views": "tiles", "tile_tags": True}, "leave out lead or tile_tags"),
         ("crossattn", {"class_token": True}, "'class_token' is True, but the encoder gives its patches alone"),
         ("crossattn", {"class_token": True, "layers": [1], "with_last": True}, "'class_token' is true, which goes"),
-        ("unified", {"class_token": True, "layers": [1], "row_breaks": "newline"}, "lie in no rows and columns"),
+        ("unified", {"class_token": True, "layers": [1]}, "the encoder has no class token"),
+        (
+            "unified",
+            {"connector": "query", "connector_options": {"num_heads": 2}, "row_breaks": "newline"},
+            "lie in no rows and columns",
+        ),
     ],
 )
 def test_what_does_not_go_together(build: Build, family: str, options: dict[str, Any], message: str) -> None:
