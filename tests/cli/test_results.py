@@ -24,7 +24,7 @@ def test_results_are_percent_with_half_an_interval_and_baselines_last(
         "systems": {
             "blind": {"kind": "baseline", "metrics": {"vqa_accuracy": entry(0.25, None, None)}, "cells": cells},
             "unified": {"kind": "system", "metrics": {"vqa_accuracy": entry(0.512, 0.492, 0.532)}, "cells": cells},
-            "hybrid": {"kind": "system", "metrics": {}, "cells": failed},
+            "hybrid": {"kind": "system", "metrics": {}, "not_applicable": {}, "cells": failed},
         },
     }
     path = tmp_path / "summary.json"
@@ -35,8 +35,8 @@ def test_results_are_percent_with_half_an_interval_and_baselines_last(
     rows = [line.split() for line in lines]
     assert ["unified", "51.2", "±", "2.0"] in rows
     assert ["blind", "25.0"] in rows
-    assert ["hybrid", "-"] in rows
-    assert rows.index(["blind", "25.0"]) > rows.index(["hybrid", "-"])
+    assert ["hybrid", "failed"] in rows
+    assert rows.index(["blind", "25.0"]) > rows.index(["hybrid", "failed"])
     assert lines[-1] == "Failed: hybrid, seed 0: out of memory [2 GiB]"
 
 

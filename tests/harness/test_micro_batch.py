@@ -29,13 +29,13 @@ class Greedy(Unified):
     """A family of which two rows fit into memory, and more of them only the first ``fitting`` times."""
 
     fitting: ClassVar[int] = 0
-    looks: ClassVar[list[int]] = []
+    seen: ClassVar[list[int]] = []
 
     def see(self, images: Tensor, sizes: Tensor | None = None) -> Sight:
         """As unified, where memory suffices."""
         if torch.is_grad_enabled():
-            self.looks.append(len(images))
-            if len(images) > 2 and sum(rows > 2 for rows in self.looks) > self.fitting:
+            self.seen.append(len(images))
+            if len(images) > 2 and sum(rows > 2 for rows in self.seen) > self.fitting:
                 raise torch.OutOfMemoryError("out of memory")
         return super().see(images)
 
@@ -45,7 +45,7 @@ def trained(folder: Path, fitting: int, group: int = 2) -> CellFiles:
     settings = greedy(group)
     files = RunFiles(folder / "runs" / f"fitting{fitting}")
     Greedy.fitting = fitting
-    Greedy.looks.clear()
+    Greedy.seen.clear()
     save_settings(settings, files.comparison)
     prepare_data(files.root)
     train_cell(open_run(files.root), files.cell("unified", 0))
@@ -86,7 +86,7 @@ def test_out_of_memory_halves_the_rows_and_changes_nothing(tmp_path: Path, fitti
     weights = [torch.load(files.weights, weights_only=True)["state_dict"] for files in (expected, cell)]
     for name, value in weights[1].items():
         torch.testing.assert_close(value, weights[0][name], rtol=1e-2, atol=1e-3)
-    small_steps = Greedy.looks.count(2) / 4
+    small_steps = Greedy.seen.count(2) / 4
     assert (small_steps >= 12) == (fitting == 0), "what the checkpoint holds is not trained again"
 
 
@@ -97,10 +97,10 @@ def test_the_smallest_micro_batch_is_a_contrastive_group(tmp_path: Path) -> None
 
 def test_a_plan_halves_the_rows_as_a_training_does(tmp_path: Path) -> None:
     Greedy.fitting = 0
-    Greedy.looks.clear()
+    Greedy.seen.clear()
     (one,) = make_plan([greedy()], tmp_path, probe=False).systems
     assert one.spent is not None and one.spent.steps == 12
-    assert [rows for rows in dict.fromkeys(Greedy.looks) if rows > 1] == [8, 4, 2]
+    assert [rows for rows in dict.fromkeys(Greedy.seen) if rows > 1] == [8, 4, 2]
     with pytest.raises(UserError, match=r"out of memory with 8 rows at once.*contrastive_group \(8\)"):
         make_plan([greedy(group=8)], tmp_path, probe=False)
 
