@@ -311,9 +311,9 @@ def test_loss_that_is_no_number(datamodule: MultimodalDataModule, tmp_path: Path
         calls.append(1)
         return output * float("nan") if len(calls) > 8 else output
 
-    family.get_submodule("connector.layers.1").register_forward_hook(break_later)
+    family.get_submodule("connector.mlp.down").register_forward_hook(break_later)
     with pytest.raises(
-        NonFiniteLossError, match=r"module 'connector\.layers\.1'; the batch begins with train-.*#caption"
+        NonFiniteLossError, match=r"module 'connector\.mlp\.down'; the batch begins with train-.*#caption"
     ):
         run(family, datamodule, tmp_path / "s" / "seed0", Budget(20, "steps"), validation_share=1.0)
     assert all(bool(torch.isfinite(parameter).all()) for parameter in family.parameters())
