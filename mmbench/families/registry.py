@@ -1,9 +1,9 @@
 """Families by name, or by the import path of one from outside; built from a system's settings."""
 
-import importlib
 from collections.abc import Mapping
 
 from mmbench.config.errors import UserError, unknown_name
+from mmbench.config.import_path import class_called
 from mmbench.config.model import SystemSettings
 from mmbench.config.tree import built, checked
 from mmbench.families.family import Family, SharedParts
@@ -26,16 +26,7 @@ def family_class(name: str) -> type[Family]:
     Raises:
         UserError: no family has that name, or nothing that is a Family stands at the import path.
     """
-    if ":" not in name and name not in FAMILIES:
-        raise unknown_name("family", name, FAMILIES)
-    module_name, _, class_name = FAMILIES.get(name, name).partition(":")
-    try:
-        found = getattr(importlib.import_module(module_name), class_name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise UserError(f"family '{name}' cannot be imported: {error}; write package.module:Class") from error
-    if not (isinstance(found, type) and issubclass(found, Family)):
-        raise UserError(f"family '{name}' is no subclass of mmbench.families.family.Family")
-    return found
+    return class_called(name, FAMILIES, Family, "family", "mmbench.families.family.Family")
 
 
 def build_family(system: SystemSettings, shared: SharedParts, objective_weights: Mapping[str, float]) -> Family:

@@ -145,12 +145,10 @@ def shared_parts(settings: Settings, datamodule: MultimodalDataModule, runs_dir:
     torch.manual_seed(_SEED)
     encoder = build_encoder(settings.encoder, settings.image_size)
     decoder = _decoder(settings, datamodule)
-    if needs_pretraining(settings, datamodule, "encoder"):
-        files = pretraining_files(settings, datamodule, runs_dir, "encoder")
-        encoder.load_state_dict(load_file(_weights_file(files.root, "encoder")))
-    if needs_pretraining(settings, datamodule, "language_model"):
-        files = pretraining_files(settings, datamodule, runs_dir, "language_model")
-        decoder.load_state_dict(load_file(_weights_file(files.root, "language_model")))
+    for part, module in zip(PARTS, (encoder, decoder), strict=True):
+        if needs_pretraining(settings, datamodule, part):
+            files = pretraining_files(settings, datamodule, runs_dir, part)
+            module.load_state_dict(load_file(_weights_file(files.root, part)))
     tokenizer = datamodule.tokenizer
     return SharedParts(
         encoder=encoder,

@@ -1,10 +1,10 @@
 """Connectors by name, or by the import path of one from outside; built from a system's options."""
 
-import importlib
 from collections.abc import Mapping
 from typing import Any
 
-from mmbench.config.errors import UserError, unknown_name
+from mmbench.config.errors import UserError
+from mmbench.config.import_path import class_called
 from mmbench.config.tree import built, checked, fields_of
 from mmbench.nn.connectors.connector import Connector, Grid
 
@@ -60,16 +60,7 @@ def connector_class(kind: str) -> type[Connector]:
     Raises:
         UserError: no connector has that name, or nothing that is a `Connector` stands at the import path.
     """
-    if ":" not in kind and kind not in CONNECTORS:
-        raise unknown_name("connector", kind, CONNECTORS)
-    module_name, _, class_name = CONNECTORS.get(kind, kind).partition(":")
-    try:
-        found = getattr(importlib.import_module(module_name), class_name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise UserError(f"connector '{kind}' cannot be imported: {error}; write package.module:Class") from error
-    if not (isinstance(found, type) and issubclass(found, Connector)):
-        raise UserError(f"connector '{kind}' is no subclass of mmbench.nn.connectors.Connector")
-    return found
+    return class_called(kind, CONNECTORS, Connector, "connector", "mmbench.nn.connectors.Connector")
 
 
 def _inner_width(
