@@ -4,14 +4,16 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from mmbench.config.data import RowSettings, ScenesSettings, SourceSettings
 from mmbench.config.model import StageSettings, SystemSettings
 from mmbench.config.settings import Settings
 from mmbench.data.batch import Batch
 from mmbench.data.datamodule import MultimodalDataModule
+from mmbench.data.prompts import question_prompt
 from mmbench.families.family import Family
-from tests.families.tiny import ENCODER, IMAGE_SIZE, LANGUAGE_MODEL, Build, built
+from tests.families.tiny import ENCODER, IMAGE_SIZE, LANGUAGE_MODEL, QUESTIONS, Build, built
 
 
 @pytest.fixture(autouse=True)
@@ -44,6 +46,18 @@ def datamodule(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> 
 def batch(datamodule: MultimodalDataModule) -> Batch:
     """The first step: 8 rows of captions, questions and contrastive pairs."""
     return datamodule.train_batch(0, 0, 8)
+
+
+@pytest.fixture
+def images(datamodule: MultimodalDataModule) -> Tensor:
+    """Three different test images."""
+    return datamodule.split("test").images(range(3))
+
+
+@pytest.fixture
+def prompts(datamodule: MultimodalDataModule) -> list[list[int]]:
+    """Three prompts of three lengths."""
+    return [datamodule.tokenizer.encode(question_prompt(question)) for question in QUESTIONS]
 
 
 @pytest.fixture

@@ -14,10 +14,7 @@ from mmbench.families.registry import FAMILIES, family_class
 from mmbench.families.seeing_decoder import SeeingDecoder
 from mmbench.families.sight import Sight
 from mmbench.families.trunk import SEES_IMAGE, PlainRows
-from tests.families.tiny import built, rows_of, system_of
-
-QUESTIONS = ("what colour is the circle?", "how many?", "is there a large red square left of the small blue triangle?")
-
+from tests.families.tiny import QUESTIONS, built, rows_of, system_of
 
 DECODERS = [name for name in FAMILIES if issubclass(family_class(name), SeeingDecoder)]
 PRESETS = [name for name in preset_names("systems") if system_of(name).family in DECODERS]

@@ -6,8 +6,7 @@ from typing import Any, cast
 
 import pytest
 import torch
-from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
+from torch import Tensor
 
 from mmbench.config.errors import UserError
 from mmbench.config.load import load_settings
@@ -17,6 +16,7 @@ from mmbench.data.datamodule import MultimodalDataModule
 from mmbench.families.dual import Dual, Embedded
 from mmbench.nn.decoder import Decoder
 from tests.families.tiny import Build, rows_of, shared_parts
+from tests.families.two_processes import gradients_of_two
 
 KINDS: dict[str, dict[str, Any]] = {
     "clip": {},
@@ -261,9 +261,7 @@ def test_one_process_equals_two(build: Build, batch: Batch, tmp_path: Path) -> N
     """Gradients do not grow with the processes, also where the second one has no caption."""
     steps = [batch, without_pair(without_pair(without_pair(without_pair(batch, 4), 5), 6), 7)]
     families = {kind: build("dual", **options) for kind, options in KINDS.items()}
-    torch.save({"families": families, "steps": steps, "store": str(tmp_path / "store")}, tmp_path / "work")
-    torch.multiprocessing.spawn(_work, args=(str(tmp_path),), nprocs=2)
-    found = torch.load(tmp_path / "gradients")
+    found = gradients_of_two(families, steps, tmp_path)
     for kind, family in families.items():
         for index, step in enumerate(steps):
             family.zero_grad()
@@ -281,35 +279,3 @@ def without_pair(batch: Batch, row: int) -> Batch:
     changed.roles = batch.roles.masked_fill(blank, int(Role.PAD))
     changed.totals = replace(batch.totals, pairs=batch.totals.pairs - 1)
     return changed
-
-
-class _Step(nn.Module):
-    """A training step as the forward pass, which is what DDP wraps."""
-
-    def __init__(self, family: Dual) -> None:
-        super().__init__()
-        self.family = family
-
-    def forward(self, batch: Batch) -> Tensor:
-        """The loss."""
-        loss: Tensor = self.family.training_step(batch, 0)["loss"]
-        return loss
-
-
-def _work(rank: int, folder: str) -> None:
-    """One of the two processes: its half of every step."""
-    torch.set_num_threads(1)
-    work = torch.load(Path(folder) / "work", weights_only=False)
-    torch.distributed.init_process_group("gloo", init_method=f"file://{work['store']}", rank=rank, world_size=2)
-    found: dict[str, list[dict[str, Tensor]]] = {}
-    for kind, family in work["families"].items():
-        family.micro_batches_per_step = 2
-        step = DistributedDataParallel(_Step(family))
-        found[kind] = []
-        for batch in work["steps"]:
-            family.zero_grad()
-            step(rows_of(batch, slice(4 * rank, 4 * rank + 4))).backward()
-            found[kind].append(gradients(family))
-    if rank == 0:
-        torch.save(found, Path(folder) / "gradients")
-    torch.distributed.destroy_process_group()

@@ -8,8 +8,6 @@ import torch
 from torch import Tensor
 
 from mmbench.data.batch import IGNORED, Batch
-from mmbench.data.datamodule import MultimodalDataModule
-from mmbench.data.prompts import question_prompt
 from mmbench.families.frequent_answers import AnswerChooser
 from mmbench.families.segments import Texts
 from tests.families.tiny import Build
@@ -19,7 +17,6 @@ SYSTEMS: dict[str, tuple[str, dict[str, Any]]] = {
     "intermediate-attention": ("fusion", {}),
     "vit-classifier": ("fusion", {"placement": "pooled"}),
 }
-QUESTIONS = ("what colour is the circle?", "how many?", "is there a large red square left of the small blue triangle?")
 
 
 @pytest.fixture(params=SYSTEMS)
@@ -27,18 +24,6 @@ def family(request: pytest.FixtureRequest, build: Build) -> AnswerChooser:
     """Families of both kinds."""
     name, options = SYSTEMS[request.param]
     return cast(AnswerChooser, build(name, **options).eval())
-
-
-@pytest.fixture
-def images(datamodule: MultimodalDataModule) -> Tensor:
-    """Three different test images."""
-    return datamodule.split("test").images(range(3))
-
-
-@pytest.fixture
-def prompts(datamodule: MultimodalDataModule) -> list[list[int]]:
-    """Three prompts of three lengths."""
-    return [datamodule.tokenizer.encode(question_prompt(question)) for question in QUESTIONS]
 
 
 def test_the_answer_is_the_likeliest_class(family: AnswerChooser, images: Tensor, prompts: list[list[int]]) -> None:

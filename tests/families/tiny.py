@@ -32,6 +32,8 @@ ENCODER = EncoderSettings(
 LANGUAGE_MODEL = LanguageModelSettings(
     weights="random", width=64, depth=4, num_heads=2, num_kv_heads=1, feed_forward_width=64
 )
+QUESTIONS = ("what colour is the circle?", "how many?", "is there a large red square left of the small blue triangle?")
+"""Questions of three lengths."""
 Build = Callable[..., Family]
 
 

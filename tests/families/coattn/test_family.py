@@ -11,7 +11,6 @@ from mmbench.config.errors import UserError
 from mmbench.config.settings import Settings
 from mmbench.data.batch import IGNORED, Batch, Role
 from mmbench.data.datamodule import MultimodalDataModule
-from mmbench.data.prompts import question_prompt
 from mmbench.families.coattn.family import OBJECTIVES, CoAttn
 from mmbench.families.frequent_answers import ImageTokens
 from mmbench.families.registry import family_class
@@ -19,7 +18,6 @@ from mmbench.families.segments import Texts
 from mmbench.nn.text_tower import Framed
 from tests.families.tiny import Build, built, rows_of, shared_parts, system_of
 
-QUESTIONS = ("what colour is the circle?", "how many?", "is there a large red square left of the small blue triangle?")
 KINDS: dict[str, dict[str, Any]] = {
     "both": {},
     "shared": {"shared_directions": True, "blocks": 1, "feed_forward_width": 20},
@@ -33,18 +31,6 @@ KINDS: dict[str, dict[str, Any]] = {
 def family(request: pytest.FixtureRequest, build: Build) -> CoAttn:
     """Co-attention systems of several kinds, in training mode."""
     return cast(CoAttn, build("coattn", **KINDS[request.param]).train())
-
-
-@pytest.fixture
-def images(datamodule: MultimodalDataModule) -> Tensor:
-    """Three different test images."""
-    return datamodule.split("test").images(range(3))
-
-
-@pytest.fixture
-def prompts(datamodule: MultimodalDataModule) -> list[list[int]]:
-    """Three prompts of three lengths."""
-    return [datamodule.tokenizer.encode(question_prompt(question)) for question in QUESTIONS]
 
 
 def step(family: CoAttn, batch: Batch, seed: int = 0) -> dict[str, Tensor]:

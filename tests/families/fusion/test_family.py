@@ -14,13 +14,11 @@ from mmbench.config.presets import config_dir
 from mmbench.config.settings import Settings
 from mmbench.data.batch import IGNORED, Batch
 from mmbench.data.datamodule import MultimodalDataModule
-from mmbench.data.prompts import question_prompt
 from mmbench.families.fusion.family import Fusion
 from mmbench.families.fusion.mechanisms import MECHANISMS
 from mmbench.families.segments import Texts
 from tests.families.tiny import built, rows_of
 
-QUESTIONS = ("what colour is the circle?", "how many?", "is there a large red square left of the small blue triangle?")
 OPTIONS = {
     f"{placement}-{name}": {"placement": placement, "mechanism": name}
     for placement in ("early", "intermediate", "late")
@@ -36,18 +34,6 @@ def family(request: pytest.FixtureRequest, settings: Settings, datamodule: Multi
     family = built(SystemSettings(family="fusion", options=OPTIONS[request.param]), settings, datamodule)
     assert isinstance(family, Fusion)
     return family.train()
-
-
-@pytest.fixture
-def images(datamodule: MultimodalDataModule) -> Tensor:
-    """Three different test images."""
-    return datamodule.split("test").images(range(3))
-
-
-@pytest.fixture
-def prompts(datamodule: MultimodalDataModule) -> list[list[int]]:
-    """Three prompts of three lengths."""
-    return [datamodule.tokenizer.encode(question_prompt(question)) for question in QUESTIONS]
 
 
 def test_presets_and_their_short_names() -> None:
